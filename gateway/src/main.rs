@@ -1,0 +1,3 @@
+//! Services and EndpointSlices as gateway clusters.
+
+fn main() {}

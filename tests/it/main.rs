@@ -1,0 +1,7 @@
+//! The integration tests, one binary.
+
+mod client;
+mod conformance;
+mod kubectl;
+mod layering;
+mod watcher;
