@@ -3,6 +3,7 @@
 //! [`Gvr`] names a resource as every Kubernetes client does; [`ObjectRef`] names one object of it. Both are plain data:
 //! nothing here talks to a server, and nothing here joins names into one string that could be ambiguous.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -186,6 +187,17 @@ impl fmt::Display for ObjectRef {
     }
 }
 
+/// Orders two resource versions of one resource as the Kubernetes API allows since 1.35: decimal numbers, compared by
+/// length, then bytewise. `None` when one of them is no such number, so that nothing can be said.
+pub fn compare_resource_versions(a: &str, b: &str) -> Option<Ordering> {
+    let is_version = |text: &str| {
+        !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && (text == "0" || !text.starts_with('0'))
+    };
+    (is_version(a) && is_version(b)).then(|| a.len().cmp(&b.len()).then_with(|| a.cmp(b)))
+}
+
 /// Whether a text is a DNS label (RFC 1123): at most 63 of `[a-z0-9-]`, no dash at either end. Namespaces are labels.
 pub fn is_dns_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
@@ -250,6 +262,19 @@ mod tests {
         ];
         refs.sort();
         assert_eq!(refs.map(|r| r.to_string()), ["z", "a/a", "a/b", "b/a"]);
+    }
+
+    #[test]
+    fn resource_versions_compare_as_numbers_of_any_length() {
+        assert_eq!(compare_resource_versions("9", "10"), Some(Ordering::Less));
+        assert_eq!(
+            compare_resource_versions("99999999999999999999999", "100000000000000000000000"),
+            Some(Ordering::Less)
+        );
+        assert_eq!(compare_resource_versions("7", "7"), Some(Ordering::Equal));
+        for odd in ["", "abc", "007", "-1", "1.5"] {
+            assert_eq!(compare_resource_versions(odd, "1"), None, "{odd}");
+        }
     }
 
     #[test]
