@@ -1,1 +1,223 @@
-//! To be written.
+//! How to reach a cluster, and what it serves.
+//!
+//! A [`Client`] is one connection to one cluster: it sends requests, knows the default namespace, and finds out the kind
+//! and scope of a [`Gvr`]. Whatever goes wrong is a [`ClientError`] that can be asked what it is. Nothing here retries,
+//! watches or caches objects, and no credential is ever logged or printed.
+
+mod body;
+mod discovery;
+mod error;
+mod path;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response};
+use kube::client::Body;
+use serde::de::DeserializeOwned;
+
+use crate::resource::Gvr;
+
+pub use discovery::ApiResource;
+pub use error::ClientError;
+pub use path::{collection_path, object_path};
+
+pub(crate) use body::read_body;
+use discovery::Catalogue;
+
+/// How long a request may take until its response headers arrive, unless told otherwise: 65 seconds.
+///
+/// The API server itself gives a request up after 60 seconds (`--request-timeout`), so that nothing is to be expected
+/// later. An established watch is not limited by it.
+pub const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// The largest answer that [`Client::call`] reads, unless told otherwise: 32 MiB. The largest object that etcd stores is
+/// 1.5 MiB, and the largest discovery documents have a few MiB.
+pub(crate) const DEFAULT_BODY_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Access to one cluster. Cloning is a reference count; all clones share connections and what was discovered.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    kube: kube::Client,
+    /// For messages only; unknown for a caller's own client.
+    cluster_url: Option<Box<str>>,
+    response_timeout: Duration,
+    user_agent: HeaderValue,
+    catalogue: Catalogue,
+}
+
+impl Client {
+    /// Takes a client that was built elsewhere: with its own credentials, layers and connections.
+    ///
+    /// The deadline for response headers holds for it too ([`DEFAULT_RESPONSE_TIMEOUT`]), around all that its layers do.
+    /// What differs from a client that was built here: kube's own stack retries some refusals (429, 503, 504) before we
+    /// see them, logs each failed request as an error, and sets no TCP keepalive.
+    pub fn from_kube(client: kube::Client) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                kube: client,
+                cluster_url: None,
+                response_timeout: DEFAULT_RESPONSE_TIMEOUT,
+                user_agent: HeaderValue::from_static(USER_AGENT),
+                catalogue: Catalogue::default(),
+            }),
+        }
+    }
+
+    /// The client of the `kube` crate underneath, for typed or dynamic access with [`kube::Api`].
+    pub fn kube(&self) -> kube::Client {
+        self.inner.kube.clone()
+    }
+
+    /// The namespace that is meant when none is named: of the kubeconfig's context, of the service account, or
+    /// `default`.
+    pub fn default_namespace(&self) -> &str {
+        self.inner.kube.default_namespace()
+    }
+
+    /// Sends a request whose URI is a path with its query, and returns the answer with the body still to be read.
+    ///
+    /// Any answer of the server is `Ok`, whatever its status code.
+    ///
+    /// # Errors
+    /// No answer came: the server is unreachable, the connection broke, the deadline for response headers passed, or
+    /// the credentials could not be had.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the request; whether the server saw it is then unknown.
+    pub async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, ClientError> {
+        request
+            .headers_mut()
+            .entry(header::USER_AGENT)
+            .or_insert_with(|| self.inner.user_agent.clone());
+        let operation = describe(&request);
+        let limit = self.inner.response_timeout;
+        match tokio::time::timeout(limit, self.inner.kube.send(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(ClientError::from_kube(
+                operation,
+                self.inner.cluster_url.as_deref(),
+                &error,
+            )),
+            Err(_) => Err(ClientError::timeout(
+                operation,
+                "no response headers",
+                limit,
+            )),
+        }
+    }
+
+    /// Sends a request and reads the whole answer of at most `limit` bytes, for which the response timeout is granted
+    /// once more. An answer that is no success becomes an error with the server's `Status`.
+    ///
+    /// # Cancel safety
+    /// As for [`Client::send`].
+    pub(crate) async fn call(
+        &self,
+        request: Request<Body>,
+        limit: usize,
+    ) -> Result<Bytes, ClientError> {
+        let operation = describe(&request);
+        let response = self.send(request).await?;
+        let deadline = self.inner.response_timeout;
+        let answer = async {
+            if response.status().is_success() {
+                read_body(&operation, response.into_body(), limit).await
+            } else {
+                Err(ClientError::refusal(&operation, response).await)
+            }
+        };
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ClientError::timeout(
+                operation,
+                "an unfinished body",
+                deadline,
+            )),
+        }
+    }
+
+    /// GET of a path with its query, as JSON.
+    pub(crate) async fn get_json<T: DeserializeOwned>(
+        &self,
+        path_and_query: &str,
+    ) -> Result<T, ClientError> {
+        self.call_json(Method::GET, path_and_query, Body::empty())
+            .await
+    }
+
+    /// A request with a JSON body, or none, and a JSON answer.
+    pub(crate) async fn call_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        body: Body,
+    ) -> Result<T, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path_and_query)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(|error| ClientError::invalid(path_and_query, &error))?;
+        let operation = describe(&request);
+        let bytes = self.call(request, DEFAULT_BODY_LIMIT).await?;
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::malformed(operation, &error))
+    }
+
+    /// Kind, scope and verbs of a resource, as the server says; positive answers are remembered.
+    ///
+    /// # Errors
+    /// [`ClientError::is_not_served`] when the server has no such resource: the message names what comes near. Anything
+    /// else, such as missing permission or an unreachable server, is kept apart.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is remembered before it is complete.
+    pub async fn resolve(&self, gvr: &Gvr) -> Result<ApiResource, ClientError> {
+        match self.served(gvr).await? {
+            Some(resource) => Ok(resource),
+            None => Err(discovery::not_served(self, gvr).await),
+        }
+    }
+
+    /// As [`Client::resolve`], but a resource that the server lacks is `None` and costs no further request: for those
+    /// who wait for one to appear.
+    pub async fn served(&self, gvr: &Gvr) -> Result<Option<ApiResource>, ClientError> {
+        discovery::served(self, &self.inner.catalogue, gvr).await
+    }
+
+    /// Forgets what was discovered of a resource, so that the next [`Client::resolve`] asks the server: for one that
+    /// was served and no longer is.
+    pub fn forget(&self, gvr: &Gvr) {
+        self.inner.catalogue.forget(gvr);
+    }
+}
+
+impl From<kube::Client> for Client {
+    fn from(client: kube::Client) -> Self {
+        Self::from_kube(client)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("cluster_url", &self.inner.cluster_url)
+            .field("default_namespace", &self.default_namespace())
+            .finish_non_exhaustive()
+    }
+}
+
+const USER_AGENT: &str = concat!("kubedex/", env!("CARGO_PKG_VERSION"));
+
+/// What a request does, for messages: the method and the path, without the query.
+fn describe(request: &Request<Body>) -> String {
+    format!("{} {}", request.method(), request.uri().path())
+}

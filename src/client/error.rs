@@ -1,0 +1,516 @@
+//! What can go wrong between us and a cluster, as one opaque error with questions.
+//!
+//! The message is complete on one line: it names the operation, what the server or the network said, and what to do where
+//! that is known. It never holds a credential; what an exec plugin prints, or a line of a kubeconfig, is left out.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Response, StatusCode, header};
+use kube::client::{AuthError, Body};
+use kube::core::Status;
+
+use super::body::read_prefix;
+use crate::resource::Gvr;
+
+/// How much of a refusal's body is read: the Status objects of API servers are a few hundred bytes, but one that lists
+/// many causes may be longer.
+const REFUSAL_LIMIT: usize = 256 * 1024;
+
+/// How many characters of a text that is no Status are shown.
+const EXCERPT_CHARS: usize = 300;
+
+/// Why something that was asked of a cluster did not happen. Cloning is a reference count.
+#[derive(Clone)]
+pub struct ClientError {
+    failure: Arc<Failure>,
+}
+
+struct Failure {
+    operation: Box<str>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The server answered, and the answer was no.
+    Refused {
+        code: StatusCode,
+        status: Box<Status>,
+        retry_after: Option<Duration>,
+    },
+    /// The server has no such resource.
+    NotServed { gvr: Gvr, hint: String },
+    /// The request contradicts what the resource is.
+    Scope { reason: String },
+    /// No connection could be had.
+    Unreachable {
+        cluster: Option<Box<str>>,
+        cause: String,
+    },
+    /// The connection ended before the answer did.
+    Broken { cause: String },
+    /// The server did not answer in time.
+    Timeout {
+        missing: &'static str,
+        after: Duration,
+    },
+    /// The answer is larger than we read.
+    TooLarge { limit: usize },
+    /// The answer is not what an API server sends.
+    Malformed { cause: String },
+    /// The request cannot be written down.
+    Invalid { cause: String },
+    /// The credentials could not be had.
+    Credentials { cause: String },
+}
+
+impl ClientError {
+    /// Whether the server has no such object, or no such resource ([`ClientError::is_not_served`]).
+    pub fn is_not_found(&self) -> bool {
+        self.is_not_served() || self.code() == Some(404)
+    }
+
+    /// Whether the server does not have the resource at all: its group, version or plural name is unknown there.
+    pub fn is_not_served(&self) -> bool {
+        matches!(self.failure.kind, Kind::NotServed { .. })
+    }
+
+    /// Whether the caller may not do that.
+    pub fn is_forbidden(&self) -> bool {
+        self.code() == Some(403)
+    }
+
+    /// Whether the server did not accept the credentials.
+    pub fn is_unauthorized(&self) -> bool {
+        self.code() == Some(401)
+    }
+
+    /// Whether a write met another state than it was made for, or an object that exists.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    /// Whether an object of that name exists already.
+    pub fn is_already_exists(&self) -> bool {
+        self.status().is_some_and(Status::is_already_exists)
+    }
+
+    /// Whether the resource version or the continue token is too old (410).
+    pub fn is_gone(&self) -> bool {
+        self.code() == Some(410)
+    }
+
+    /// Whether the server asks to be left alone for a while (429).
+    pub fn is_too_many_requests(&self) -> bool {
+        self.code() == Some(429)
+    }
+
+    /// Whether no answer came: no connection, a broken one, or no answer in time.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self.failure.kind,
+            Kind::Unreachable { .. } | Kind::Broken { .. } | Kind::Timeout { .. }
+        )
+    }
+
+    /// Whether a deadline passed without an answer.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.failure.kind, Kind::Timeout { .. })
+    }
+
+    /// Whether a namespace was given for a cluster-scoped resource, or one that is no namespace's name.
+    pub fn is_scope(&self) -> bool {
+        matches!(self.failure.kind, Kind::Scope { .. })
+    }
+
+    /// Whether the credentials could not be had: an exec plugin failed, or a token file cannot be read.
+    pub fn is_credentials(&self) -> bool {
+        matches!(self.failure.kind, Kind::Credentials { .. })
+    }
+
+    /// The HTTP status code of a refusal.
+    pub fn code(&self) -> Option<u16> {
+        match &self.failure.kind {
+            Kind::Refused { code, .. } => Some(code.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// What the server said in a refusal. Where it was no `Status`, one is made of the code and the text.
+    pub fn status(&self) -> Option<&Status> {
+        match &self.failure.kind {
+            Kind::Refused { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// How long the server asks to wait before another attempt, by header or in its `Status`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.failure.kind {
+            Kind::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    fn new(operation: impl Into<Box<str>>, kind: Kind) -> Self {
+        Self {
+            failure: Arc::new(Failure {
+                operation: operation.into(),
+                kind,
+            }),
+        }
+    }
+
+    /// Reads a refusal: a JSON `Status`, or whatever a proxy in between wrote.
+    pub(crate) async fn refusal(operation: &str, response: Response<Body>) -> Self {
+        let code = response.status();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        // What the server said matters less than that it said no: a body that breaks off is no error of its own.
+        let body = read_prefix(operation, response.into_body(), REFUSAL_LIMIT)
+            .await
+            .map(|(bytes, _)| bytes)
+            .unwrap_or_default();
+        Self::refused(operation, code, retry_after, &body)
+    }
+
+    /// A refusal by its parts.
+    pub(crate) fn refused(
+        operation: &str,
+        code: StatusCode,
+        retry_after: Option<Duration>,
+        body: &[u8],
+    ) -> Self {
+        let status = parse_status(body).unwrap_or_else(|| {
+            Status::failure(&excerpt(&String::from_utf8_lossy(body)), "").with_code(code.as_u16())
+        });
+        Self::from_status(operation, code, retry_after, status)
+    }
+
+    fn from_status(
+        operation: &str,
+        code: StatusCode,
+        retry_after: Option<Duration>,
+        mut status: Status,
+    ) -> Self {
+        if status.code == 0 {
+            status.code = code.as_u16();
+        }
+        let retry_after = retry_after.or_else(|| {
+            let seconds = status.details.as_ref()?.retry_after_seconds;
+            (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+        });
+        Self::new(
+            operation,
+            Kind::Refused {
+                code,
+                status: Box::new(status),
+                retry_after,
+            },
+        )
+    }
+
+    pub(super) fn not_served(gvr: &Gvr, hint: String) -> Self {
+        Self::new(
+            format!("resolve {gvr}"),
+            Kind::NotServed {
+                gvr: gvr.clone(),
+                hint,
+            },
+        )
+    }
+
+    pub(super) fn scope(gvr: &Gvr, reason: String) -> Self {
+        Self::new(format!("address {gvr}"), Kind::Scope { reason })
+    }
+
+    pub(super) fn timeout(
+        operation: impl Into<Box<str>>,
+        missing: &'static str,
+        after: Duration,
+    ) -> Self {
+        Self::new(operation, Kind::Timeout { missing, after })
+    }
+
+    pub(super) fn too_large(operation: &str, limit: usize) -> Self {
+        Self::new(operation, Kind::TooLarge { limit })
+    }
+
+    pub(crate) fn malformed(
+        operation: impl Into<Box<str>>,
+        cause: &(dyn StdError + 'static),
+    ) -> Self {
+        let cause = chain(cause);
+        Self::new(operation, Kind::Malformed { cause })
+    }
+
+    pub(crate) fn invalid(
+        operation: impl Into<Box<str>>,
+        cause: &(dyn StdError + 'static),
+    ) -> Self {
+        let cause = chain(cause);
+        Self::new(operation, Kind::Invalid { cause })
+    }
+
+    /// Sorts out what kube's client says.
+    pub(crate) fn from_kube(
+        operation: impl Into<Box<str>>,
+        cluster: Option<&str>,
+        error: &kube::Error,
+    ) -> Self {
+        let operation = operation.into();
+        let kind = match error {
+            kube::Error::Api(status) => {
+                let code =
+                    StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                return Self::from_status(&operation, code, None, (**status).clone());
+            }
+            kube::Error::Auth(error) => Kind::Credentials {
+                cause: credentials(error),
+            },
+            kube::Error::Service(error) => transport(&**error, cluster),
+            kube::Error::HyperError(error) => transport(error, cluster),
+            error => Kind::Broken {
+                cause: chain(error),
+            },
+        };
+        Self::new(operation, kind)
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operation = &self.failure.operation;
+        match &self.failure.kind {
+            Kind::Refused { code, status, .. } => {
+                write!(f, "{operation}: the server answered {code}")?;
+                if !status.message.is_empty() {
+                    write!(f, ": {}", printable(&status.message))?;
+                }
+                match code.as_u16() {
+                    401 => f.write_str("; the credentials are missing, wrong or expired"),
+                    _ => Ok(()),
+                }
+            }
+            Kind::NotServed { gvr, hint } => {
+                write!(f, "the server does not have the resource {gvr}; {hint}")
+            }
+            Kind::Scope { reason } => f.write_str(reason),
+            Kind::Unreachable { cluster, cause } => write!(
+                f,
+                "{operation}: cannot reach {}: {cause}",
+                cluster.as_deref().unwrap_or("the API server")
+            ),
+            Kind::Broken { cause } => write!(f, "{operation}: the connection broke: {cause}"),
+            Kind::Timeout { missing, after } => {
+                write!(f, "{operation}: {missing} after {after:?}")
+            }
+            Kind::TooLarge { limit } => {
+                write!(f, "{operation}: the answer has more than {limit} bytes")
+            }
+            Kind::Malformed { cause } => write!(
+                f,
+                "{operation}: the answer is not what an API server sends: {cause}"
+            ),
+            Kind::Invalid { cause } => write!(f, "{operation}: invalid request: {cause}"),
+            Kind::Credentials { cause } => write!(f, "{operation}: no credentials: {cause}"),
+        }
+    }
+}
+
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientError({self})")
+    }
+}
+
+impl StdError for ClientError {}
+
+/// What happened below HTTP.
+fn transport(error: &(dyn StdError + 'static), cluster: Option<&str>) -> Kind {
+    for error in links(error) {
+        if let Some(error) = error.downcast_ref::<AuthError>() {
+            return Kind::Credentials {
+                cause: credentials(error),
+            };
+        }
+        if let Some(connect) = error.downcast_ref::<hyper_util::client::legacy::Error>()
+            && connect.is_connect()
+        {
+            return Kind::Unreachable {
+                cluster: cluster.map(Into::into),
+                cause: connect.source().map_or_else(|| chain(connect), chain),
+            };
+        }
+    }
+    Kind::Broken {
+        cause: chain(error),
+    }
+}
+
+/// Why there are no credentials, without what a plugin printed: that may be the credential.
+fn credentials(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => format!(
+            "the exec plugin ended with {}; run it by hand to see why",
+            out.status
+        ),
+        AuthError::AuthExecParse(_) => {
+            "what the exec plugin printed is no ExecCredential".to_owned()
+        }
+        AuthError::AuthExec(_) => "the authentication provider failed".to_owned(),
+        AuthError::InvalidBearerToken(_) | AuthError::InvalidBasicAuth(_) => {
+            "the token or password has characters that no HTTP header may have".to_owned()
+        }
+        error => chain(error),
+    }
+}
+
+/// An error and its sources, those inside an `io::Error` included, which `source` skips.
+fn links<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| inner(*error)).take(16)
+}
+
+fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error
+            .get_ref()
+            .map(|inner| inner as &(dyn StdError + 'static)),
+        None => error.source(),
+    }
+}
+
+/// An error and its sources on one line, without what one repeats of the other.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    for error in links(error) {
+        let message = printable(&error.to_string());
+        if !text.contains(&message) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&message);
+        }
+    }
+    text
+}
+
+/// A server's text, without what could steer a terminal or break a line.
+fn printable(text: &str) -> String {
+    text.split(|char: char| char.is_control() || char.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The beginning of a text that is no Status; of HTML, what is outside of tags.
+fn excerpt(text: &str) -> String {
+    let mut outside = true;
+    let visible: String = if text.trim_start().starts_with('<') {
+        text.chars()
+            .map(|char| {
+                match char {
+                    '<' => outside = false,
+                    '>' => {
+                        outside = true;
+                        return ' ';
+                    }
+                    _ => {}
+                }
+                if outside { char } else { ' ' }
+            })
+            .collect()
+    } else {
+        text.to_owned()
+    };
+    let visible = printable(&visible);
+    match visible.char_indices().nth(EXCERPT_CHARS) {
+        Some((end, _)) => format!("{}…", &visible[..end]),
+        None => visible,
+    }
+}
+
+/// A Status object, if that is what it is.
+fn parse_status(body: &[u8]) -> Option<Status> {
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        kind: String,
+    }
+    let kind: Kind = serde_json::from_slice(body).ok()?;
+    if kind.kind != "Status" {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, body: &str) -> ClientError {
+        let code = StatusCode::from_u16(code).unwrap();
+        ClientError::refused("GET /api/v1/pods", code, None, body.as_bytes())
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_server_said() {
+        let body = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
+            "message":"pods is forbidden: User \"jane\" cannot list","reason":"Forbidden","details":{"kind":"pods"},"code":403}"#;
+        let error = refused(403, body);
+        assert!(error.is_forbidden() && !error.is_not_found() && !error.is_unreachable());
+        assert_eq!(error.status().unwrap().reason, "Forbidden");
+        assert_eq!(
+            error.to_string(),
+            "GET /api/v1/pods: the server answered 403 Forbidden: pods is forbidden: User \"jane\" cannot list"
+        );
+    }
+
+    #[test]
+    fn the_page_of_a_proxy_is_cut_to_its_text() {
+        let page = format!(
+            "<html><head><title>502\u{1b}[31m Bad Gateway</title></head><body>{}</body></html>",
+            "nginx ".repeat(200)
+        );
+        let error = refused(502, &page);
+        let text = error.to_string();
+        assert!(text.contains("502 [31m Bad Gateway nginx nginx"), "{text}");
+        assert!(!text.contains('<') && !text.contains('\u{1b}') && text.chars().count() < 400);
+        assert_eq!(
+            (error.code(), error.status().unwrap().code),
+            (Some(502), 502)
+        );
+    }
+
+    #[test]
+    fn the_status_may_ask_to_wait() {
+        let error = refused(
+            429,
+            r#"{"kind":"Status","details":{"retryAfterSeconds":7},"code":429}"#,
+        );
+        assert!(error.is_too_many_requests());
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_plain_not_found_is_one() {
+        assert!(refused(404, "404 page not found\n").is_not_found());
+        assert!(!refused(404, "404 page not found\n").is_not_served());
+    }
+
+    #[test]
+    fn what_a_plugin_printed_is_not_repeated() {
+        let secret = "eyJhbGciOi";
+        let error = AuthError::AuthExec(format!("Result is not a string {secret}"));
+        assert!(!credentials(&error).contains(secret));
+        let error = ClientError::from_kube("GET /", None, &kube::Error::Auth(error));
+        assert!(error.is_credentials());
+        assert!(!format!("{error} {error:?} {error:#?}").contains(secret));
+    }
+}
