@@ -1,0 +1,157 @@
+//! What a refresh changed.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::model::{Cluster, Problem};
+use crate::translate::Translation;
+
+use super::Found;
+
+/// What differs after a refresh. Clusters and problems that are as before are not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// The clusters that came, changed or went, sorted by name.
+    pub clusters: Vec<ClusterChange>,
+    /// The problems that came, sorted.
+    pub problems_added: Vec<Problem>,
+    /// The problems that went, sorted.
+    pub problems_removed: Vec<Problem>,
+}
+
+/// One cluster before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterChange {
+    /// It is new.
+    Added(Arc<Cluster>),
+    /// It differs.
+    Updated {
+        /// As it was.
+        before: Arc<Cluster>,
+        /// As it is.
+        after: Arc<Cluster>,
+    },
+    /// It is gone.
+    Removed(Arc<Cluster>),
+}
+
+impl ClusterChange {
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Added(cluster)
+            | Self::Updated { after: cluster, .. }
+            | Self::Removed(cluster) => &cluster.name,
+        }
+    }
+
+    /// The cluster as it is now; `None` if it is gone.
+    pub fn after(&self) -> Option<&Arc<Cluster>> {
+        match self {
+            Self::Added(after) | Self::Updated { after, .. } => Some(after),
+            Self::Removed(_) => None,
+        }
+    }
+
+    /// The cluster as it was; `None` if it is new.
+    pub fn before(&self) -> Option<&Arc<Cluster>> {
+        match self {
+            Self::Removed(before) | Self::Updated { before, .. } => Some(before),
+            Self::Added(_) => None,
+        }
+    }
+}
+
+impl Diff {
+    /// Whether any cluster differs (X1: a problem that comes or goes is no change).
+    pub fn is_change(&self) -> bool {
+        !self.clusters.is_empty()
+    }
+
+    /// Whether nothing differs, problems included.
+    pub fn is_empty(&self) -> bool {
+        self.clusters.is_empty()
+            && self.problems_added.is_empty()
+            && self.problems_removed.is_empty()
+    }
+
+    /// The clusters that are new or differ, as they are now.
+    pub fn upserted(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        self.clusters.iter().filter_map(ClusterChange::after)
+    }
+
+    /// The names of the clusters that are gone.
+    pub fn removed(&self) -> impl Iterator<Item = &str> {
+        self.clusters
+            .iter()
+            .filter(|change| change.after().is_none())
+            .map(ClusterChange::name)
+    }
+
+    /// Adds what differs between what a Service gave before and gives now, and returns the latter; unchanged clusters
+    /// stay the same allocation.
+    pub(super) fn record(&mut self, before: Found, now: Translation) -> Found {
+        let mut clusters = Vec::with_capacity(now.clusters.len());
+        merge(
+            before.clusters,
+            now.clusters,
+            |before, now| before.name.cmp(&now.name),
+            |pair| match pair {
+                (Some(before), None) => self.clusters.push(ClusterChange::Removed(before)),
+                (Some(before), Some(now)) if *before == now => clusters.push(before),
+                (before, Some(now)) => {
+                    let after = Arc::new(now);
+                    clusters.push(Arc::clone(&after));
+                    self.clusters.push(match before {
+                        Some(before) => ClusterChange::Updated { before, after },
+                        None => ClusterChange::Added(after),
+                    });
+                }
+                (None, None) => {}
+            },
+        );
+        let added = now
+            .problems
+            .iter()
+            .filter(|it| !before.problems.contains(it));
+        self.problems_added.extend(added.cloned());
+        let removed = before
+            .problems
+            .into_iter()
+            .filter(|it| !now.problems.contains(it));
+        self.problems_removed.extend(removed);
+        Found {
+            clusters,
+            problems: now.problems,
+        }
+    }
+
+    /// Puts everything in order, once all Services are recorded.
+    pub(super) fn sort(&mut self) {
+        self.clusters.sort_by(|a, b| a.name().cmp(b.name()));
+        self.problems_added.sort();
+        self.problems_removed.sort();
+    }
+}
+
+/// Walks two sorted lists side by side: equal ones in pairs, the others alone.
+fn merge<A, B>(
+    left: Vec<A>,
+    right: Vec<B>,
+    compare: impl Fn(&A, &B) -> Ordering,
+    mut visit: impl FnMut((Option<A>, Option<B>)),
+) {
+    let mut left = left.into_iter().peekable();
+    let mut right = right.into_iter().peekable();
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (None, None) => return,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(a), Some(b)) => compare(a, b),
+        };
+        let a = order.is_le().then(|| left.next()).flatten();
+        let b = order.is_ge().then(|| right.next()).flatten();
+        visit((a, b));
+    }
+}

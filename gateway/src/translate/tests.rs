@@ -1,0 +1,167 @@
+//! Corners that no vector reaches: what the API server would refuse, or does not check.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn service(spec: &Value) -> Service {
+    let metadata = json!({"name": "web", "namespace": "shop"});
+    serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
+}
+
+fn slice(name: &str, ports: &Value, endpoints: &Value) -> EndpointSlice {
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "ports": ports,
+        "endpoints": endpoints,
+    }))
+    .unwrap()
+}
+
+fn run(service: &Service, slices: &[EndpointSlice]) -> (Vec<String>, Vec<String>) {
+    let translation = translate(service, slices, &Options::default());
+    (
+        translation
+            .clusters
+            .iter()
+            .flat_map(|cluster| &cluster.endpoints)
+            .map(|endpoint| {
+                format!(
+                    "{} {} {}",
+                    endpoint.socket(),
+                    endpoint.state,
+                    endpoint.zone.as_deref().unwrap_or("-")
+                )
+            })
+            .collect(),
+        translation
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    )
+}
+
+#[test]
+fn a_port_number_out_of_range_is_a_problem_of_that_port_alone() {
+    let web = service(&json!({"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]}));
+    let address = json!([{"addresses": ["10.0.0.1"]}]);
+    for number in [0, -1, 65_536] {
+        let ports = json!([{"name": "a", "port": number}, {"name": "b", "port": 81}]);
+        let (endpoints, problems) = run(&web, &[slice("web-1", &ports, &address)]);
+        assert_eq!(endpoints, ["10.0.0.1:81 ready -"]);
+        assert_eq!(problems, ["invalid-port EndpointSlice/shop/web-1:a"]);
+    }
+}
+
+#[test]
+fn a_target_port_of_zero_or_without_a_name_is_the_port_itself() {
+    let address = json!([{"addresses": ["10.0.0.1"]}]);
+    for target in [json!(0), json!(""), json!(null)] {
+        let web = service(&json!({"ports": [{"port": 80, "targetPort": target}]}));
+        let (endpoints, problems) = run(&web, &[slice("web-1", &json!([{}]), &address)]);
+        assert_eq!(endpoints, ["10.0.0.1:80 ready -"]);
+        assert!(problems.is_empty());
+    }
+}
+
+#[test]
+fn two_ports_of_one_name_are_one_cluster_and_a_problem() {
+    let web = service(&json!({"ports": [
+        {"name": "dns", "port": 53, "protocol": "UDP"},
+        {"name": "dns", "port": 53, "protocol": "TCP"},
+    ]}));
+    let translation = translate(&web, &[], &Options::default());
+    assert_eq!(translation.clusters.len(), 1);
+    assert_eq!(translation.clusters[0].protocol, Protocol::Udp);
+    assert_eq!(
+        translation.problems[0].to_string(),
+        "duplicate-port Service/shop/web:dns"
+    );
+}
+
+#[test]
+fn a_name_that_would_be_ambiguous_gives_no_cluster() {
+    for (namespace, name) in [("a", "b:c"), ("a/b", "c"), ("", "c"), ("a", "")] {
+        let service: Service = serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"ports": [{"port": 80}]},
+        }))
+        .unwrap();
+        let translation = translate(&service, &[], &Options::default());
+        assert!(translation.clusters.is_empty());
+        assert_eq!(translation.problems.len(), 1);
+    }
+}
+
+#[test]
+fn an_unknown_address_type_is_a_problem_unless_a_family_is_asked_for() {
+    let mut odd = slice("web-1", &json!([{}]), &json!([]));
+    odd.address_type = "IPv7".into();
+    let web = service(&json!({"ports": [{"port": 80}]}));
+    let (_, problems) = run(&web, std::slice::from_ref(&odd));
+    assert_eq!(problems, ["malformed EndpointSlice/shop/web-1"]);
+    let options = Options {
+        ip_family: Some(IpFamily::V4),
+        ..Options::default()
+    };
+    assert!(translate(&web, [&odd], &options).problems.is_empty());
+}
+
+#[test]
+fn an_address_of_the_wrong_family_or_with_leading_zeros_is_skipped() {
+    let web = service(&json!({"ports": [{"port": 80}]}));
+    for address in [
+        "2001:db8::1",
+        "10.0.0.01",
+        "010.0.0.1",
+        " 10.0.0.1",
+        "10.0.0.1/32",
+        "",
+    ] {
+        let endpoints = json!([{"addresses": [address]}, {"addresses": ["10.0.0.2"]}]);
+        let (endpoints, problems) = run(&web, &[slice("web-1", &json!([{}]), &endpoints)]);
+        assert_eq!(endpoints, ["10.0.0.2:80 ready -"], "{address:?}");
+        assert_eq!(problems, ["invalid-address EndpointSlice/shop/web-1"]);
+    }
+}
+
+#[test]
+fn equal_copies_are_settled_without_regard_to_any_order() {
+    let web = service(&json!({"ports": [{"port": 80}]}));
+    let copy = |zone: &str| json!({"addresses": ["10.0.0.1"], "zone": zone});
+    let one = |order: [&str; 2]| slice("web-2", &json!([{}]), &json!(order.map(copy)));
+    let other = slice("web-10", &json!([{}]), &json!([copy("z")]));
+    // Within one slice content decides.
+    for order in [["a", "b"], ["b", "a"]] {
+        assert_eq!(run(&web, &[one(order)]).0, ["10.0.0.1:80 ready a"]);
+    }
+    // Between slices the smallest name does, as bytes.
+    let (one, other) = (one(["a", "b"]), other);
+    for slices in [[one.clone(), other.clone()], [other, one]] {
+        assert_eq!(run(&web, &slices).0, ["10.0.0.1:80 ready z"]);
+    }
+}
+
+#[test]
+fn an_unlisted_family_comes_after_the_listed_one() {
+    let mut six = slice(
+        "web-6",
+        &json!([{}]),
+        &json!([{"addresses": ["2001:DB8:0:0::1"]}]),
+    );
+    six.address_type = "IPv6".into();
+    let four = slice("web-4", &json!([{}]), &json!([{"addresses": ["10.0.0.1"]}]));
+    for (families, first) in [
+        (json!(["IPv6"]), "[2001:db8::1]:80 ready -"),
+        (json!(["IPv4"]), "10.0.0.1:80 ready -"),
+        (json!([]), "10.0.0.1:80 ready -"),
+        (json!(null), "10.0.0.1:80 ready -"),
+    ] {
+        let web = service(&json!({"ports": [{"port": 80}], "ipFamilies": families}));
+        let (endpoints, _) = run(&web, &[four.clone(), six.clone()]);
+        assert_eq!(endpoints.len(), 2);
+        assert_eq!(endpoints[0], first);
+    }
+}
