@@ -1,1 +1,483 @@
-//! To be written.
+//! Where watched objects are kept, and found.
+//!
+//! A [`Store`] is the only state of a watcher. It has one writer, the watcher's task, and any number of readers, who get
+//! immutable, shared objects. What it holds at any moment is a past or present state of the server for every object: it
+//! never mixes the two sides of a relist. It computes no keys from text and talks to no server.
+
+mod memory;
+
+pub use memory::MemoryStore;
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::indexer::{IndexSet, Keys, Record};
+use crate::object::Object;
+use crate::resource::{Gvr, ObjectRef};
+
+/// Keeps the objects of one watcher.
+///
+/// Reads name an index (`""` is the primary one) and as many leading components of its key as the caller has: all of them
+/// find what has that key, fewer all that begin so, none at all everything. Results stand in the order of namespace and
+/// name. Objects whose field is missing are found under the empty component.
+///
+/// Writes come from one task, one after the other. Authors of stores hold theirs against
+/// [`conformance`](crate::store) (feature `fake`).
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The objects under a key or the beginning of one.
+    ///
+    /// # Errors
+    /// When there is no such index, it has fewer components, or the store cannot read what it has.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    async fn get(&self, index: &str, keys: &[&str]) -> Result<Vec<Object>, StoreError>;
+
+    /// One object by its name.
+    ///
+    /// # Errors
+    /// When the store cannot read what it has.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    async fn get_ref(&self, reference: &ObjectRef) -> Result<Option<Object>, StoreError>;
+
+    /// All objects.
+    ///
+    /// # Errors
+    /// When the store cannot read what it has.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    async fn list(&self) -> Result<Vec<Object>, StoreError>;
+
+    /// Takes in a new object, in place of one of the same name if there is one, which is returned.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    ///
+    /// # Cancel safety
+    /// The write may or may not have happened; repeating it is safe.
+    async fn add(&self, record: Record) -> Result<Option<Stored>, StoreError> {
+        self.update(record).await
+    }
+
+    /// Takes in a changed object; nothing is left under keys that it no longer has. Returns what it replaced.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    ///
+    /// # Cancel safety
+    /// The write may or may not have happened; repeating it is safe.
+    async fn update(&self, record: Record) -> Result<Option<Stored>, StoreError>;
+
+    /// Drops one object and returns it; others under the same keys stay.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    ///
+    /// # Cancel safety
+    /// The deletion may or may not have happened; repeating it is safe.
+    async fn delete(&self, reference: &ObjectRef) -> Result<Option<Stored>, StoreError>;
+
+    /// Drops all objects.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    ///
+    /// # Cancel safety
+    /// It may or may not have happened; repeating it is safe.
+    async fn clear(&self) -> Result<(), StoreError>;
+
+    /// Makes the records the whole content of a scope: takes in, replaces and drops what differs, and returns just that.
+    ///
+    /// An object whose uid and resource version are unchanged keeps its stored value. No reader sees a part of it done.
+    /// Of two records with one name the later wins; records outside of the scope are taken in all the same.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    ///
+    /// # Cancel safety
+    /// All of it or nothing may have happened; repeating it is safe, but the differences are lost.
+    async fn replace(
+        &self,
+        scope: &Scope,
+        records: Vec<Record>,
+    ) -> Result<Vec<Difference>, StoreError>;
+
+    /// What the store knows of one object without reading anything from elsewhere.
+    fn known(&self, reference: &ObjectRef) -> Option<Stored>;
+
+    /// How many objects there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are no objects.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Grows with each object that is taken in, replaced or dropped; equal counts mean equal content.
+    fn modification_count(&self) -> u64;
+
+    /// Notes that the store shows everything up to a resource version.
+    fn set_resource_version(&self, resource_version: &str) {
+        let _ = resource_version;
+    }
+}
+
+/// What a store is built from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreSchema {
+    /// What is watched.
+    pub gvr: Gvr,
+    /// The indexes to keep.
+    pub indexes: Arc<IndexSet>,
+    /// Whether objects come as metadata only.
+    pub metadata_only: bool,
+}
+
+impl StoreSchema {
+    /// A schema of whole objects.
+    pub fn new(gvr: Gvr, indexes: Arc<IndexSet>) -> Self {
+        Self {
+            gvr,
+            indexes,
+            metadata_only: false,
+        }
+    }
+
+    /// Whether objects come as metadata only.
+    #[must_use]
+    pub fn metadata_only(mut self, metadata_only: bool) -> Self {
+        self.metadata_only = metadata_only;
+        self
+    }
+}
+
+/// What a relist covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All objects.
+    All,
+    /// Those of one namespace.
+    Namespace(Box<str>),
+}
+
+impl Scope {
+    /// Whether an object of this name belongs to the scope.
+    pub fn contains(&self, reference: &ObjectRef) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(namespace) => reference.namespace() == Some(namespace),
+        }
+    }
+}
+
+/// What a store knew of an object. Cloning is cheap.
+#[derive(Clone)]
+pub struct Stored {
+    body: Body,
+    keys: KeySource,
+}
+
+#[derive(Clone)]
+enum Body {
+    Whole(Object),
+    Absent(Arc<Identity>),
+}
+
+struct Identity {
+    reference: ObjectRef,
+    uid: Option<Box<str>>,
+    resource_version: Option<Box<str>>,
+    content_hash: u64,
+}
+
+#[derive(Clone)]
+enum KeySource {
+    Kept(Keys),
+    Derived(Arc<IndexSet>),
+}
+
+impl Stored {
+    /// A whole object and its keys.
+    pub fn whole(object: Object, keys: Keys) -> Self {
+        Self {
+            body: Body::Whole(object),
+            keys: KeySource::Kept(keys),
+        }
+    }
+
+    /// A whole object whose keys are read from it when asked for.
+    fn derived(object: Object, indexes: Arc<IndexSet>) -> Self {
+        Self {
+            body: Body::Whole(object),
+            keys: KeySource::Derived(indexes),
+        }
+    }
+
+    /// What is left of an object whose body the store does not keep.
+    pub fn absent(
+        reference: ObjectRef,
+        uid: Option<&str>,
+        resource_version: Option<&str>,
+        content_hash: u64,
+        keys: Keys,
+    ) -> Self {
+        Self {
+            body: Body::Absent(Arc::new(Identity {
+                reference,
+                uid: uid.map(Into::into),
+                resource_version: resource_version.map(Into::into),
+                content_hash,
+            })),
+            keys: KeySource::Kept(keys),
+        }
+    }
+
+    /// The object, if the store has its body.
+    pub fn object(&self) -> Option<&Object> {
+        match &self.body {
+            Body::Whole(object) => Some(object),
+            Body::Absent(_) => None,
+        }
+    }
+
+    /// Namespace and name.
+    pub fn reference(&self) -> ObjectRef {
+        match &self.body {
+            Body::Whole(object) => object.reference(),
+            Body::Absent(identity) => identity.reference.clone(),
+        }
+    }
+
+    /// `metadata.uid`.
+    pub fn uid(&self) -> Option<&str> {
+        match &self.body {
+            Body::Whole(object) => object.uid(),
+            Body::Absent(identity) => identity.uid.as_deref(),
+        }
+    }
+
+    /// `metadata.resourceVersion`.
+    pub fn resource_version(&self) -> Option<&str> {
+        match &self.body {
+            Body::Whole(object) => object.resource_version(),
+            Body::Absent(identity) => identity.resource_version.as_deref(),
+        }
+    }
+
+    /// [`Object::content_hash`]; computed at each call where the body is kept.
+    pub fn content_hash(&self) -> u64 {
+        match &self.body {
+            Body::Whole(object) => object.content_hash(),
+            Body::Absent(identity) => identity.content_hash,
+        }
+    }
+
+    /// The keys the object was found under.
+    pub fn keys(&self) -> Keys {
+        match (&self.keys, &self.body) {
+            (KeySource::Kept(keys), _) => keys.clone(),
+            (KeySource::Derived(indexes), Body::Whole(object)) => indexes.keys(object),
+            (KeySource::Derived(_), Body::Absent(_)) => Keys::none(),
+        }
+    }
+
+    /// Whether an object is the same one in the same version: equal uid and resource version, both present.
+    pub fn is_version_of(&self, object: &Object) -> bool {
+        self.resource_version().is_some()
+            && self.resource_version() == object.resource_version()
+            && self.uid() == object.uid()
+    }
+}
+
+/// Names the object and shows neither content nor keys, which may be secret.
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Stored({} at {})",
+            self.reference(),
+            self.resource_version().unwrap_or("no version")
+        )
+    }
+}
+
+/// One object that a relist found different.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The object.
+    pub reference: ObjectRef,
+    /// What was stored; `None` if it is new.
+    pub previous: Option<Stored>,
+    /// What is stored now; `None` if it is gone.
+    pub current: Option<Stored>,
+}
+
+impl Difference {
+    /// A difference between these two, of which one at least should be there.
+    pub fn new(reference: ObjectRef, previous: Option<Stored>, current: Option<Stored>) -> Self {
+        Self {
+            reference,
+            previous,
+            current,
+        }
+    }
+}
+
+/// Why a store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no index of this name.
+    #[error("there is no index {index:?} of {gvr}; {}", Names(.known))]
+    UnknownIndex {
+        /// What is watched.
+        gvr: Gvr,
+        /// The name asked for.
+        index: String,
+        /// The named indexes that there are.
+        known: Vec<String>,
+    },
+    /// More components were given than the index has.
+    #[error("{given} key components were given for {} of {gvr}, which has {expected}", Title(.index))]
+    TooManyComponents {
+        /// What is watched.
+        gvr: Gvr,
+        /// The index; empty for the primary one.
+        index: String,
+        /// How many were given.
+        given: usize,
+        /// How many the index has.
+        expected: usize,
+    },
+    /// The store failed to read or write.
+    #[error("the store of {gvr} failed to {operation}")]
+    Failed {
+        /// What is watched.
+        gvr: Gvr,
+        /// What it tried, with the object if there is one: `fetch shop/cart`.
+        operation: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("it has no named indexes, only the primary one, \"\""),
+            names => write!(f, "there are \"\" (the primary one), {}", quoted(names)),
+        }
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    quoted.join(", ")
+}
+
+struct Title<'a>(&'a str);
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("the primary index"),
+            name => write!(f, "index {name:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(namespace: &str, name: &str, version: &str, indexes: &IndexSet) -> Record {
+        let object = json!({"metadata": {"namespace": namespace, "name": name, "uid": name, "resourceVersion": version}});
+        Record::new(Object::from_value(&object).unwrap(), indexes)
+    }
+
+    fn store() -> (MemoryStore, Arc<IndexSet>) {
+        let indexes = Arc::new(IndexSet::default());
+        let schema = StoreSchema::new(Gvr::new("", "v1", "pods"), Arc::clone(&indexes));
+        (MemoryStore::new(&schema), indexes)
+    }
+
+    #[test]
+    fn errors_name_the_index_and_those_there_are() {
+        let (store, _) = store();
+        let error = store.get_by("hosts", ["a"]).unwrap_err().to_string();
+        assert!(
+            error.contains("\"hosts\"") && error.contains("/v1/pods"),
+            "{error}"
+        );
+        let error = store.get(["a", "b", "c"]).unwrap_err().to_string();
+        assert!(error.contains('3') && error.contains('2'), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_relist_returns_only_differences_in_its_scope() {
+        let (store, indexes) = store();
+        for (namespace, name) in [
+            ("a", "gone"),
+            ("a", "same"),
+            ("a", "changed"),
+            ("b", "other"),
+        ] {
+            store.insert(record(namespace, name, "1", &indexes));
+        }
+        let records = vec![
+            record("a", "same", "1", &indexes),
+            record("a", "changed", "2", &indexes),
+            record("a", "new", "3", &indexes),
+        ];
+        let differences = store
+            .replace(&Scope::Namespace("a".into()), records)
+            .await
+            .unwrap();
+        let mut seen: Vec<_> = differences
+            .iter()
+            .map(|d| {
+                (
+                    d.reference.name().to_owned(),
+                    d.previous.is_some(),
+                    d.current.is_some(),
+                )
+            })
+            .collect();
+        seen.sort();
+        assert_eq!(
+            seen,
+            [
+                ("changed".into(), true, true),
+                ("gone".into(), true, false),
+                ("new".into(), false, true)
+            ]
+        );
+        assert_eq!(store.len(), 4);
+        assert_eq!(store.get(["b"]).unwrap().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_can_wait_until_its_write_is_visible() {
+        use std::time::Duration;
+        let (store, _) = store();
+        assert!(!store.wait_until("10", Duration::from_secs(1)).await);
+        store.set_resource_version("9");
+        assert!(!store.wait_until("10", Duration::from_secs(1)).await);
+        let (reached, ()) = tokio::join!(store.wait_until("10", Duration::from_secs(1)), async {
+            store.set_resource_version("11")
+        });
+        assert!(reached);
+    }
+}

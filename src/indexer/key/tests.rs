@@ -1,0 +1,105 @@
+use super::*;
+use crate::indexer::IndexSet;
+use crate::object::Object;
+use serde_json::{Value, json};
+
+fn keys(value: &Value, expressions: &[&str]) -> Vec<IndexKey> {
+    let mut value = value.clone();
+    value["metadata"]["name"] = json!("x");
+    let object = Object::from_value(&value).unwrap();
+    let indexes = IndexSet::new(expressions.iter().copied()).unwrap();
+    indexes
+        .keys(&object)
+        .primary()
+        .map(KeyRef::to_key)
+        .collect()
+}
+
+#[test]
+fn every_kind_of_value_is_a_component() {
+    let value = json!({"s": {"text": "a/b", "port": 8080, "pi": 3.14, "big": u64::MAX, "neg": -1, "yes": true, "no": false,
+        "null": null, "list": [1, "b"], "map": {"k": [null]}, "empty": "", "none": []}});
+    for (path, expected) in [
+        ("s.text", "a/b"),
+        ("s.port", "8080"),
+        ("s.pi", "3.14"),
+        ("s.big", "18446744073709551615"),
+        ("s.neg", "-1"),
+        ("s.yes", "true"),
+        ("s.no", "false"),
+        ("s.null", ""),
+        ("s.absent", ""),
+        ("s.absent.deeper", ""),
+        ("s.empty", ""),
+        ("s.list", r#"[1,"b"]"#),
+        ("s.map", r#"{"k":[null]}"#),
+        ("s.none", "[]"),
+        ("s.none[*]", ""),
+        ("s.list[0]", "1"),
+    ] {
+        assert_eq!(
+            keys(&value, &[path]),
+            [IndexKey::from([expected])],
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn components_are_not_joined() {
+    let one = keys(&json!({"a": "a/b", "b": "c"}), &["a", "b"]);
+    let other = keys(&json!({"a": "a", "b": "b/c"}), &["a", "b"]);
+    assert_ne!(one, other);
+    assert_eq!(one[0], ["a/b", "c"]);
+}
+
+#[test]
+fn an_expression_with_many_values_gives_a_key_for_each_combination() {
+    let value = json!({"n": "ns", "h": ["a", "b", "a", null], "p": [1, 2]});
+    let found = keys(&value, &["n", "h[*]", "p[*]"]);
+    let expected: Vec<IndexKey> = [
+        ["ns", "a", "1"],
+        ["ns", "a", "2"],
+        ["ns", "b", "1"],
+        ["ns", "b", "2"],
+        ["ns", "", "1"],
+        ["ns", "", "2"],
+    ]
+    .map(IndexKey::from)
+    .into();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_number_of_keys_is_bounded_and_the_object_stays_indexed() {
+    let many: Vec<_> = (0..100).collect();
+    let value = json!({"metadata": {"name": "x"}, "a": many, "b": many, "huge": (0..2000).collect::<Vec<_>>()});
+    let object = Object::from_value(&value).unwrap();
+    for expressions in [&["a[*]", "b[*]"][..], &["huge[*]"]] {
+        let keys = IndexSet::new(expressions.iter().copied())
+            .unwrap()
+            .keys(&object);
+        assert_eq!(keys.primary().count(), MAX_KEYS_PER_OBJECT);
+        assert!(keys.is_truncated());
+    }
+    let keys = IndexSet::new(["a[*]"]).unwrap().keys(&object);
+    assert_eq!((keys.primary().count(), keys.is_truncated()), (100, false));
+}
+
+#[test]
+fn each_index_has_its_own_keys() {
+    let object = Object::from_value(&json!({"metadata": {"name": "x", "namespace": "n"}, "h": ["a", "b"], "long": "l".repeat(300)}))
+        .unwrap();
+    let indexes = IndexSet::new(["metadata.namespace", "metadata.name"])
+        .unwrap()
+        .with("host", ["h[*]"])
+        .unwrap()
+        .with("long", ["long"])
+        .unwrap();
+    let keys = indexes.keys(&object);
+    let of = |index| keys.of(index).map(KeyRef::to_key).collect::<Vec<_>>();
+    assert_eq!(of(0), [IndexKey::from(["n", "x"])]);
+    assert_eq!(of(1), [IndexKey::from(["a"]), IndexKey::from(["b"])]);
+    assert_eq!(of(2), [IndexKey::from(["l".repeat(300)])]);
+    assert!(of(3).is_empty());
+}

@@ -1,0 +1,114 @@
+//! From the syntax tree of `jsonpath-rust` to steps over an object.
+
+use jsonpath_rust::parser::errors::JsonPathError;
+use jsonpath_rust::parser::model::{Filter, JpQuery, Segment, Selector};
+use jsonpath_rust::parser::parse_json_path;
+use pest::error::InputLocation;
+
+use super::PathError;
+use super::normalise::{NO_DESCENT, Normalised};
+
+/// One step of a compiled path.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The value under a key of a map.
+    Key(Box<str>),
+    /// An element of an array; negative counts from the end.
+    Index(i64),
+    /// Every element of an array, every value of a map.
+    Any,
+    /// A range of an array: start, end, step.
+    Slice(Option<i64>, Option<i64>, i64),
+    /// The elements or values for which a condition holds.
+    Filter(JpQuery),
+    /// What several selectors find, one after the other.
+    Union(Vec<Step>),
+}
+
+impl Step {
+    pub(crate) fn is_definite(&self) -> bool {
+        matches!(self, Self::Key(_) | Self::Index(_))
+    }
+
+    /// Whether a condition decides what this step finds.
+    pub(crate) fn has_filter(&self) -> bool {
+        match self {
+            Self::Filter(_) => true,
+            Self::Union(steps) => steps.iter().any(Self::has_filter),
+            _ => false,
+        }
+    }
+}
+
+pub(super) fn compile(source: &str, normalised: &Normalised) -> Result<Vec<Step>, PathError> {
+    let query =
+        parse_json_path(&normalised.text).map_err(|error| translate(source, normalised, &error))?;
+    let origin = |at: usize| normalised.segments.get(at).copied().unwrap_or_default();
+    let mut steps = Vec::with_capacity(query.segments.len());
+    for (at, segment) in query.segments.into_iter().enumerate() {
+        let step = match segment {
+            Segment::Selector(selector) => selector_step(selector),
+            Segment::Selectors(selectors) => {
+                Step::Union(selectors.into_iter().map(selector_step).collect())
+            }
+            Segment::Descendant(_) => return Err(PathError::new(source, origin(at), NO_DESCENT)),
+        };
+        steps.push(step);
+    }
+    if let [
+        Step::Key(metadata),
+        Step::Key(map),
+        Step::Key(key),
+        Step::Key(more),
+        ..,
+    ] = &steps[..]
+        && &**metadata == "metadata"
+        && (&**map == "labels" || &**map == "annotations")
+    {
+        return Err(PathError::new(
+            source,
+            origin(3),
+            format!(
+                "the values of {map} are texts and have no fields; quote a key that has dots: metadata.{map}['{key}.{more}…']"
+            ),
+        ));
+    }
+    Ok(steps)
+}
+
+fn selector_step(selector: Selector) -> Step {
+    match selector {
+        Selector::Name(name) => Step::Key(name.into_boxed_str()),
+        Selector::Wildcard => Step::Any,
+        Selector::Index(index) => Step::Index(index),
+        Selector::Slice(start, end, step) => Step::Slice(start, end, step.unwrap_or(1)),
+        Selector::Filter(filter) => Step::Filter(filter_query(filter)),
+    }
+}
+
+fn filter_query(filter: Filter) -> JpQuery {
+    JpQuery::new(vec![Segment::Selector(Selector::Filter(filter))])
+}
+
+/// Says what the parser found in terms of what the user wrote.
+fn translate(source: &str, normalised: &Normalised, error: &JsonPathError) -> PathError {
+    let (position, reason) = match error {
+        JsonPathError::PestError(error) => {
+            let position = match error.location {
+                InputLocation::Pos(position) | InputLocation::Span((position, _)) => position,
+            };
+            let reason = if normalised.text.contains('?') {
+                "this is no filter; it is ?(…) with @.field alone or compared by ==, !=, <, <=, >, >= to a quoted text, a \
+                 number, true, false or null, joined by && and ||"
+            } else {
+                "this is no place [n] or [-n] nor a slice [start:end:step]"
+            };
+            (normalised.origin(position), reason.into())
+        }
+        other => (
+            normalised.segments.first().copied().unwrap_or_default(),
+            other.to_string(),
+        ),
+    };
+    PathError::new(source, position, reason)
+}
