@@ -14,7 +14,7 @@ pub use filter::{FilterError, filter_fields};
 pub use index_set::{DEFAULT_INDEX, IndexError, IndexSet, MAX_COMPONENTS};
 pub use key::{IndexKey, KeyRef, Keys, MAX_KEYS_PER_OBJECT};
 pub use path::{
-    AsPath, Found, FoundIter, FoundValues, MAX_EXPRESSION_BYTES, PathError, PathExpression,
+    Found, FoundIter, FoundValues, IntoPath, MAX_EXPRESSION_BYTES, PathError, PathExpression,
     validate_jsonpath,
 };
 pub use selector::{ClientSelector, ClientSelectorError};
@@ -106,11 +106,10 @@ impl Indexer {
     {
         let ignored = filter::Ignored::new(ignore_fields)?;
         indexes.set_derivable(|expression| !ignored.affects(expression));
-        let (early, late) = ignored.split(
-            indexes
-                .all_expressions()
-                .chain(selector.iter().flat_map(ClientSelector::paths)),
-        );
+        let expressions = indexes
+            .all_expressions()
+            .chain(selector.iter().flat_map(ClientSelector::paths));
+        let (early, late) = ignored.split(&expressions);
         Ok(Self {
             indexes: Arc::new(indexes),
             early,

@@ -476,7 +476,7 @@ mod tests {
         store.set_resource_version("9");
         assert!(!store.wait_until("10", Duration::from_secs(1)).await);
         let (reached, ()) = tokio::join!(store.wait_until("10", Duration::from_secs(1)), async {
-            store.set_resource_version("11")
+            store.set_resource_version("11");
         });
         assert!(reached);
     }

@@ -235,11 +235,14 @@ impl KeysBuilder {
     /// Seven bits a byte, lowest first, the eighth says that more follow.
     fn number(&mut self, number: usize) {
         let mut rest = number;
-        while rest >= 0x80 {
-            self.packed.push((rest & 0x7f) as u8 | 0x80);
+        loop {
+            let [low, ..] = rest.to_le_bytes();
             rest >>= 7;
+            if rest == 0 {
+                return self.packed.push(low & 0x7f);
+            }
+            self.packed.push(low | 0x80);
         }
-        self.packed.push((rest & 0x7f) as u8);
     }
 }
 

@@ -100,7 +100,7 @@ impl PathExpression {
 
     /// Calls back with each value at this path.
     pub(crate) fn each<'a>(&self, root: ValueRef<'a>, found: &mut dyn FnMut(ValueRef<'a>)) {
-        walk::each(root, root, &self.0.steps, found);
+        walk::each(root, &self.0.steps, found);
     }
 
     pub(crate) fn steps(&self) -> &[Step] {
@@ -146,9 +146,9 @@ pub fn validate_jsonpath(expression: &str) -> Result<(), PathError> {
 }
 
 /// What [`Object::get`] takes: a [`PathExpression`], or its text, which is then parsed at each call.
-pub trait AsPath: sealed::Sealed {
+pub trait IntoPath<'p>: sealed::Sealed {
     #[doc(hidden)]
-    fn as_path(&self) -> Result<Cow<'_, PathExpression>, PathError>;
+    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError>;
 }
 
 mod sealed {
@@ -158,20 +158,20 @@ mod sealed {
     impl Sealed for &super::PathExpression {}
 }
 
-impl AsPath for &str {
-    fn as_path(&self) -> Result<Cow<'_, PathExpression>, PathError> {
+impl<'p> IntoPath<'p> for &str {
+    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError> {
         PathExpression::parse(self).map(Cow::Owned)
     }
 }
 
-impl AsPath for &String {
-    fn as_path(&self) -> Result<Cow<'_, PathExpression>, PathError> {
+impl<'p> IntoPath<'p> for &String {
+    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError> {
         PathExpression::parse(self).map(Cow::Owned)
     }
 }
 
-impl AsPath for &PathExpression {
-    fn as_path(&self) -> Result<Cow<'_, PathExpression>, PathError> {
+impl<'p> IntoPath<'p> for &'p PathExpression {
+    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError> {
         Ok(Cow::Borrowed(self))
     }
 }
@@ -192,8 +192,8 @@ impl Object {
     ///
     /// # Errors
     /// When the text is no valid path expression.
-    pub fn get(&self, path: impl AsPath) -> Result<Found<'_>, PathError> {
-        Ok(path.as_path()?.find(self.root()))
+    pub fn get<'p>(&self, path: impl IntoPath<'p>) -> Result<Found<'_>, PathError> {
+        Ok(path.into_path()?.find(self.root()))
     }
 }
 

@@ -48,10 +48,10 @@ fn remove(value: &mut Value, path: &[MaskStep]) {
                 remove(value, rest);
             }
         }
-        (MaskStep::Index(index), Value::Array(items)) if rest.is_empty() => {
-            if *index < items.len() {
-                items.remove(*index);
-            }
+        (MaskStep::Index(index), Value::Array(items))
+            if rest.is_empty() && *index < items.len() =>
+        {
+            items.remove(*index);
         }
         (MaskStep::Index(index), Value::Array(items)) => {
             if let Some(value) = items.get_mut(*index) {
@@ -61,10 +61,10 @@ fn remove(value: &mut Value, path: &[MaskStep]) {
         (MaskStep::Any, Value::Array(items)) if rest.is_empty() => items.clear(),
         (MaskStep::Any, Value::Object(map)) if rest.is_empty() => map.clear(),
         (MaskStep::Any, Value::Array(items)) => {
-            items.iter_mut().for_each(|value| remove(value, rest))
+            items.iter_mut().for_each(|value| remove(value, rest));
         }
         (MaskStep::Any, Value::Object(map)) => {
-            map.values_mut().for_each(|value| remove(value, rest))
+            map.values_mut().for_each(|value| remove(value, rest));
         }
         _ => {}
     }

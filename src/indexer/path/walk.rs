@@ -16,7 +16,7 @@ pub(super) fn first<'a>(root: ValueRef<'a>, steps: &[Step]) -> Option<ValueRef<'
             Step::Index(index) => value.at(place(*index, value.len())?)?,
             _ => {
                 let mut found = None;
-                each(root, value, steps.get(at..)?, &mut |value| {
+                each(value, steps.get(at..)?, &mut |value| {
                     found.get_or_insert(value);
                 });
                 return found;
@@ -27,26 +27,14 @@ pub(super) fn first<'a>(root: ValueRef<'a>, steps: &[Step]) -> Option<ValueRef<'
 }
 
 /// Every value at a path, in the order of the document.
-pub(super) fn each<'a>(
-    root: ValueRef<'a>,
-    value: ValueRef<'a>,
-    steps: &[Step],
-    found: &mut dyn FnMut(ValueRef<'a>),
-) {
+pub(super) fn each<'a>(value: ValueRef<'a>, steps: &[Step], found: &mut dyn FnMut(ValueRef<'a>)) {
     let Some((step, rest)) = steps.split_first() else {
         return found(value);
     };
-    take(root, value, step, &mut |value| {
-        each(root, value, rest, found)
-    });
+    take(value, step, &mut |value| each(value, rest, found));
 }
 
-fn take<'a>(
-    root: ValueRef<'a>,
-    value: ValueRef<'a>,
-    step: &Step,
-    next: &mut dyn FnMut(ValueRef<'a>),
-) {
+fn take<'a>(value: ValueRef<'a>, step: &Step, next: &mut dyn FnMut(ValueRef<'a>)) {
     match step {
         Step::Key(key) => value.get(key).into_iter().for_each(next),
         Step::Index(index) => place(*index, value.len())
@@ -57,7 +45,7 @@ fn take<'a>(
         Step::Slice(start, end, step) => slice(value, *start, *end, *step, next),
         Step::Union(steps) => {
             for step in steps {
-                take(root, value, step, next);
+                take(value, step, next);
             }
         }
         Step::Filter(filter) => children(value, &mut |child| {
