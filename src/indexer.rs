@@ -106,10 +106,11 @@ impl Indexer {
     {
         let ignored = filter::Ignored::new(ignore_fields)?;
         indexes.set_derivable(|expression| !ignored.affects(expression));
-        let expressions = indexes
+        let looked_at: Vec<_> = indexes
             .all_expressions()
-            .chain(selector.iter().flat_map(ClientSelector::paths));
-        let (early, late) = ignored.split(&expressions);
+            .chain(selector.iter().flat_map(ClientSelector::paths))
+            .collect();
+        let (early, late) = ignored.split(&looked_at);
         Ok(Self {
             indexes: Arc::new(indexes),
             early,

@@ -68,14 +68,11 @@ impl Ignored {
     }
 
     /// Splits into what can be skipped while reading and what must be there until these expressions were evaluated.
-    pub(super) fn split<'e>(
-        self,
-        expressions: &(impl Iterator<Item = &'e PathExpression> + Clone),
-    ) -> (Mask, Mask) {
+    pub(super) fn split(self, expressions: &[&PathExpression]) -> (Mask, Mask) {
         let (mut early, mut late) = (Mask::default(), Mask::default());
         for path in self.0 {
             if expressions
-                .clone()
+                .iter()
                 .any(|expression| touches(expression.steps(), &path))
             {
                 late.insert(path);
@@ -174,7 +171,7 @@ where
     I: IntoIterator,
     I::Item: AsRef<str>,
 {
-    let (mask, _) = Ignored::new(paths)?.split(&std::iter::empty());
+    let (mask, _) = Ignored::new(paths)?.split(&[]);
     Ok(object.without(&mask))
 }
 
@@ -294,7 +291,7 @@ mod tests {
             let ignored = Ignored::new([path]).unwrap();
             let expression = PathExpression::parse(expression).unwrap();
             assert_eq!(ignored.affects(&expression), waits, "{path} {expression}");
-            let (early, late) = ignored.split(&[&expression].into_iter());
+            let (early, late) = ignored.split(&[&expression]);
             assert_eq!(
                 (early.is_empty(), late.is_empty()),
                 (waits, !waits),

@@ -148,7 +148,7 @@ impl IndexSet {
     }
 
     /// Every expression of every index.
-    pub(super) fn all_expressions(&self) -> impl Iterator<Item = &PathExpression> + Clone {
+    pub(super) fn all_expressions(&self) -> impl Iterator<Item = &PathExpression> {
         self.definitions
             .iter()
             .flat_map(|definition| &definition.expressions)

@@ -62,7 +62,7 @@ impl ClientSelector {
         self.terms.iter().all(|term| term.holds(object))
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &PathExpression> + Clone {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathExpression> {
         self.terms.iter().map(|term| &term.path)
     }
 }
