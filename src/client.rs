@@ -5,9 +5,17 @@
 //! watches or caches objects, and no credential is ever logged or printed.
 
 mod body;
+mod builder;
+mod credentials;
 mod discovery;
 mod error;
+mod kubeconfig;
+mod limit;
+mod near;
 mod path;
+mod proxy;
+mod renewal;
+mod transport;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,12 +29,20 @@ use serde::de::DeserializeOwned;
 
 use crate::resource::Gvr;
 
+pub use builder::{CREDENTIALS_TIMEOUT, ClientBuilder};
 pub use discovery::ApiResource;
 pub use error::ClientError;
 pub use path::{collection_path, object_path};
+pub use renewal::{RENEWAL_INTERVAL, Renewal};
+pub use transport::{
+    DEFAULT_CONNECT_TIMEOUT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
+    POOL_IDLE_TIMEOUT,
+};
 
 pub(crate) use body::read_body;
 use discovery::Catalogue;
+use renewal::Origin;
+use transport::{Lane, Transport};
 
 /// How long a request may take until its response headers arrive, unless told otherwise: 65 seconds.
 ///
@@ -38,48 +54,130 @@ pub const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
 /// 1.5 MiB, and the largest discovery documents have a few MiB.
 pub(crate) const DEFAULT_BODY_LIMIT: usize = 32 * 1024 * 1024;
 
-/// Access to one cluster. Cloning is a reference count; all clones share connections and what was discovered.
+/// Access to one cluster. Cloning is a reference count; all clones share connections, credentials and what was discovered.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    kube: Arc<kube::Client>,
+    shared: Arc<Shared>,
 }
 
-struct Inner {
-    kube: kube::Client,
+struct Shared {
     /// For messages only; unknown for a caller's own client.
     cluster_url: Option<Box<str>>,
     response_timeout: Duration,
     user_agent: HeaderValue,
     catalogue: Catalogue,
+    /// What the client was built from, and what to build another kube client on; none for a caller's own.
+    ours: Option<(Arc<Origin>, Transport)>,
 }
 
 impl Client {
+    /// Finds a cluster as kubectl does: by the files that `KUBECONFIG` names, by `~/.kube/config`, or by the service
+    /// account of the pod that this runs in. The first that there is counts, even if it turns out to be broken.
+    ///
+    /// # Errors
+    /// As for [`ClientBuilder::build`].
+    ///
+    /// # Cancel safety
+    /// As for [`ClientBuilder::build`].
+    pub async fn infer() -> Result<Self, ClientError> {
+        Self::builder().build().await
+    }
+
+    /// Chooses what [`Client::infer`] leaves open: which kubeconfig, which context, limits and timeouts.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Whether [`Client::infer`] would find anything to be configured from, in order or not.
+    pub fn is_configured() -> bool {
+        Self::builder().is_configured()
+    }
+
     /// Takes a client that was built elsewhere: with its own credentials, layers and connections.
     ///
     /// The deadline for response headers holds for it too ([`DEFAULT_RESPONSE_TIMEOUT`]), around all that its layers do.
     /// What differs from a client that was built here: kube's own stack retries some refusals (429, 503, 504) before we
-    /// see them, logs each failed request as an error, and sets no TCP keepalive.
+    /// see them, logs each failed request as an error, and sets no TCP keepalive; and its credentials cannot be renewed
+    /// by us ([`Client::renew`]).
     pub fn from_kube(client: kube::Client) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                kube: client,
+            kube: Arc::new(client),
+            shared: Arc::new(Shared {
                 cluster_url: None,
                 response_timeout: DEFAULT_RESPONSE_TIMEOUT,
                 user_agent: HeaderValue::from_static(USER_AGENT),
                 catalogue: Catalogue::default(),
+                ours: None,
             }),
+        }
+    }
+
+    fn assemble(
+        transport: Transport,
+        cluster_url: Box<str>,
+        default_namespace: String,
+        origin: Arc<Origin>,
+    ) -> Self {
+        Self {
+            kube: Arc::new(kube::Client::new(transport.clone(), default_namespace)),
+            shared: Arc::new(Shared {
+                cluster_url: Some(cluster_url),
+                response_timeout: transport.response_timeout,
+                user_agent: transport.user_agent.clone(),
+                catalogue: Catalogue::default(),
+                ours: Some((origin, transport)),
+            }),
+        }
+    }
+
+    /// The same cluster and credentials over connections of its own, and without the rate limit: for what must not wait
+    /// behind other traffic. A caller's own client has only the connections that it has, and is returned as it is.
+    pub(crate) fn separate(&self) -> Self {
+        let Some((_, transport)) = &self.shared.ours else {
+            return self.clone();
+        };
+        let transport = Transport {
+            lane: Lane::Separate,
+            ..transport.clone()
+        };
+        Self {
+            kube: Arc::new(kube::Client::new(transport, self.default_namespace())),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// The cluster's address, without anything secret; unknown for a caller's own client.
+    pub fn cluster_url(&self) -> Option<&str> {
+        self.shared.cluster_url.as_deref()
+    }
+
+    /// Reads the configuration again, because the server no longer accepts the credentials (401), or they could not be
+    /// had. All clones profit, and those of [`Client::kube`] too; requests under way are not touched.
+    ///
+    /// Concurrent callers share one attempt, and there is at most one each [`RENEWAL_INTERVAL`].
+    ///
+    /// # Errors
+    /// As for [`ClientBuilder::build`]; the client stays as it was.
+    ///
+    /// # Cancel safety
+    /// Safe: the attempt goes on as long as another caller waits for it.
+    pub async fn renew(&self) -> Result<Renewal, ClientError> {
+        match &self.shared.ours {
+            Some((origin, _)) => origin.renew().await,
+            None => Ok(Renewal::NotOurs),
         }
     }
 
     /// The client of the `kube` crate underneath, for typed or dynamic access with [`kube::Api`].
     pub fn kube(&self) -> kube::Client {
-        self.inner.kube.clone()
+        (*self.kube).clone()
     }
 
     /// The namespace that is meant when none is named: of the kubeconfig's context, of the service account, or
     /// `default`.
     pub fn default_namespace(&self) -> &str {
-        self.inner.kube.default_namespace()
+        self.kube.default_namespace()
     }
 
     /// Sends a request whose URI is a path with its query, and returns the answer with the body still to be read.
@@ -96,22 +194,26 @@ impl Client {
         request
             .headers_mut()
             .entry(header::USER_AGENT)
-            .or_insert_with(|| self.inner.user_agent.clone());
+            .or_insert_with(|| self.shared.user_agent.clone());
         let operation = describe(&request);
-        let limit = self.inner.response_timeout;
-        match tokio::time::timeout(limit, self.inner.kube.send(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(ClientError::from_kube(
-                operation,
-                self.inner.cluster_url.as_deref(),
-                &error,
-            )),
-            Err(_) => Err(ClientError::timeout(
-                operation,
-                "no response headers",
-                limit,
-            )),
-        }
+        let sent = self.kube.send(request);
+        let answer = if self.shared.ours.is_some() {
+            // Our transport keeps the deadline itself, without the time that a rate limit takes.
+            sent.await
+        } else {
+            let limit = self.shared.response_timeout;
+            match tokio::time::timeout(limit, sent).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    return Err(ClientError::timeout(
+                        operation,
+                        "no response headers",
+                        limit,
+                    ));
+                }
+            }
+        };
+        answer.map_err(|error| ClientError::from_kube(operation, self.cluster_url(), &error))
     }
 
     /// Sends a request and reads the whole answer of at most `limit` bytes, for which the response timeout is granted
@@ -126,7 +228,7 @@ impl Client {
     ) -> Result<Bytes, ClientError> {
         let operation = describe(&request);
         let response = self.send(request).await?;
-        let deadline = self.inner.response_timeout;
+        let deadline = self.shared.response_timeout;
         let answer = async {
             if response.status().is_success() {
                 read_body(&operation, response.into_body(), limit).await
@@ -149,24 +251,40 @@ impl Client {
         &self,
         path_and_query: &str,
     ) -> Result<T, ClientError> {
-        self.call_json(Method::GET, path_and_query, Body::empty())
-            .await
+        self.get_as(path_and_query, "application/json").await
     }
 
-    /// A request with a JSON body, or none, and a JSON answer.
-    pub(crate) async fn call_json<T: DeserializeOwned>(
+    /// GET in one of several representations of JSON.
+    async fn get_as<T: DeserializeOwned>(
+        &self,
+        path_and_query: &str,
+        accept: &'static str,
+    ) -> Result<T, ClientError> {
+        let request = Request::get(path_and_query).header(header::ACCEPT, accept);
+        self.json(request.body(Body::empty()), path_and_query).await
+    }
+
+    /// POST or PUT of a JSON body, with a JSON answer.
+    pub(crate) async fn write_json<T: DeserializeOwned>(
         &self,
         method: Method,
         path_and_query: &str,
-        body: Body,
+        body: Vec<u8>,
     ) -> Result<T, ClientError> {
         let request = Request::builder()
             .method(method)
             .uri(path_and_query)
             .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body)
-            .map_err(|error| ClientError::invalid(path_and_query, &error))?;
+            .header(header::CONTENT_TYPE, "application/json");
+        self.json(request.body(body.into()), path_and_query).await
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        request: http::Result<Request<Body>>,
+        path_and_query: &str,
+    ) -> Result<T, ClientError> {
+        let request = request.map_err(|error| ClientError::invalid(path_and_query, &error))?;
         let operation = describe(&request);
         let bytes = self.call(request, DEFAULT_BODY_LIMIT).await?;
         serde_json::from_slice(&bytes).map_err(|error| ClientError::malformed(operation, &error))
@@ -190,13 +308,13 @@ impl Client {
     /// As [`Client::resolve`], but a resource that the server lacks is `None` and costs no further request: for those
     /// who wait for one to appear.
     pub async fn served(&self, gvr: &Gvr) -> Result<Option<ApiResource>, ClientError> {
-        discovery::served(self, &self.inner.catalogue, gvr).await
+        discovery::served(self, &self.shared.catalogue, gvr).await
     }
 
     /// Forgets what was discovered of a resource, so that the next [`Client::resolve`] asks the server: for one that
     /// was served and no longer is.
     pub fn forget(&self, gvr: &Gvr) {
-        self.inner.catalogue.forget(gvr);
+        self.shared.catalogue.forget(gvr);
     }
 }
 
@@ -209,7 +327,7 @@ impl From<kube::Client> for Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("cluster_url", &self.inner.cluster_url)
+            .field("cluster_url", &self.shared.cluster_url)
             .field("default_namespace", &self.default_namespace())
             .finish_non_exhaustive()
     }

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 
 use super::error::ClientError;
+use super::near::Offer;
 use super::{Client, path};
 use crate::resource::{Gvr, is_dns_label};
 
@@ -100,7 +101,7 @@ pub(super) async fn served(
     }
     let list: ResourceList = match client.get_json(&path::group_version_path(gvr)).await {
         Ok(list) => list,
-        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) if error.is_api_not_found() => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut found = None;
@@ -123,10 +124,17 @@ pub(super) async fn served(
     Ok(found)
 }
 
-/// The error for a resource that the server lacks.
-pub(super) async fn not_served(_client: &Client, gvr: &Gvr) -> ClientError {
-    ClientError::not_served(
-        gvr,
-        "check group, version and plural name with `kubectl api-resources`".to_owned(),
-    )
+/// Aggregated discovery, for servers since 1.26, or the older one.
+const OFFER: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+    application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+/// The error for a resource that the server lacks, with what comes near it as far as the server tells.
+pub(super) async fn not_served(client: &Client, gvr: &Gvr) -> ClientError {
+    let mut offer = Offer::default();
+    for path in ["/apis", "/api"] {
+        if let Ok(more) = client.get_as(path, OFFER).await {
+            offer.extend(more);
+        }
+    }
+    ClientError::not_served(gvr, offer.hint(gvr))
 }

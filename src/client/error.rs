@@ -13,6 +13,7 @@ use kube::client::{AuthError, Body};
 use kube::core::Status;
 
 use super::body::read_prefix;
+use super::transport::NoResponse;
 use crate::resource::Gvr;
 
 /// How much of a refusal's body is read: the Status objects of API servers are a few hundred bytes, but one that lists
@@ -34,6 +35,12 @@ struct Failure {
 }
 
 enum Kind {
+    /// There is no configuration.
+    NotConfigured { looked: String },
+    /// There is one, and it cannot be used.
+    Configuration { reason: String },
+    /// The kubeconfig does not have the context that was chosen.
+    UnknownContext { name: String, known: String },
     /// The server answered, and the answer was no.
     Refused {
         code: StatusCode,
@@ -67,6 +74,25 @@ enum Kind {
 }
 
 impl ClientError {
+    /// Whether there is no configuration at all: no kubeconfig was named or found, and this is no pod.
+    pub fn is_not_configured(&self) -> bool {
+        matches!(self.failure.kind, Kind::NotConfigured { .. })
+    }
+
+    /// Whether the configuration cannot be used: a kubeconfig that cannot be read or is malformed, an unknown context, a
+    /// bad certificate authority and so on. No configuration at all is something else.
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self.failure.kind,
+            Kind::Configuration { .. } | Kind::UnknownContext { .. }
+        )
+    }
+
+    /// Whether the kubeconfig does not have the context that was chosen; the message names those that it has.
+    pub fn is_unknown_context(&self) -> bool {
+        matches!(self.failure.kind, Kind::UnknownContext { .. })
+    }
+
     /// Whether the server has no such object, or no such resource ([`ClientError::is_not_served`]).
     pub fn is_not_found(&self) -> bool {
         self.is_not_served() || self.code() == Some(404)
@@ -130,6 +156,14 @@ impl ClientError {
         matches!(self.failure.kind, Kind::Credentials { .. })
     }
 
+    /// Whether it was an API server that does not know the path, and not some other web server: in words, or in a Status.
+    pub(super) fn is_api_not_found(&self) -> bool {
+        self.code() == Some(404)
+            && self.status().is_some_and(|status| {
+                !status.reason.is_empty() || status.message.starts_with("404 page not found")
+            })
+    }
+
     /// The HTTP status code of a refusal.
     pub fn code(&self) -> Option<u16> {
         match &self.failure.kind {
@@ -160,6 +194,47 @@ impl ClientError {
                 operation: operation.into(),
                 kind,
             }),
+        }
+    }
+
+    pub(super) fn not_configured(looked: String) -> Self {
+        Self::new("client configuration", Kind::NotConfigured { looked })
+    }
+
+    /// The origin is what cannot be used: the file, the context.
+    pub(super) fn configuration(origin: impl Into<Box<str>>, reason: impl Into<String>) -> Self {
+        Self::new(
+            origin,
+            Kind::Configuration {
+                reason: reason.into(),
+            },
+        )
+    }
+
+    pub(super) fn unknown_context(origin: impl Into<Box<str>>, name: &str, known: &[&str]) -> Self {
+        Self::new(
+            origin,
+            Kind::UnknownContext {
+                name: name.to_owned(),
+                known: known.join(", "),
+            },
+        )
+    }
+
+    pub(super) fn no_credentials(origin: impl Into<Box<str>>, cause: impl Into<String>) -> Self {
+        Self::new(
+            origin,
+            Kind::Credentials {
+                cause: cause.into(),
+            },
+        )
+    }
+
+    /// What kube says while it builds layers of a configuration.
+    pub(super) fn from_config(origin: &str, error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Auth(error) => Self::no_credentials(origin, credentials(error)),
+            error => Self::configuration(origin, chain(error)),
         }
     }
 
@@ -287,6 +362,16 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operation = &self.failure.operation;
         match &self.failure.kind {
+            Kind::NotConfigured { looked } => f.write_str(looked),
+            Kind::Configuration { reason } => write!(f, "{operation}: {reason}"),
+            Kind::UnknownContext { name, known } => {
+                write!(f, "{operation}: there is no context {name:?}")?;
+                if known.is_empty() {
+                    f.write_str("; it has no contexts")
+                } else {
+                    write!(f, "; it has {known}")
+                }
+            }
             Kind::Refused { code, status, .. } => {
                 write!(f, "{operation}: the server answered {code}")?;
                 if !status.message.is_empty() {
@@ -294,6 +379,9 @@ impl fmt::Display for ClientError {
                 }
                 match code.as_u16() {
                     401 => f.write_str("; the credentials are missing, wrong or expired"),
+                    404 if status.reason.is_empty() && !self.is_api_not_found() => {
+                        f.write_str("; is this the address of an API server?")
+                    }
                     _ => Ok(()),
                 }
             }
@@ -334,6 +422,12 @@ impl StdError for ClientError {}
 /// What happened below HTTP.
 fn transport(error: &(dyn StdError + 'static), cluster: Option<&str>) -> Kind {
     for error in links(error) {
+        if let Some(error) = error.downcast_ref::<NoResponse>() {
+            return Kind::Timeout {
+                missing: "no response headers",
+                after: error.after,
+            };
+        }
         if let Some(error) = error.downcast_ref::<AuthError>() {
             return Kind::Credentials {
                 cause: credentials(error),
@@ -388,7 +482,7 @@ fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
 }
 
 /// An error and its sources on one line, without what one repeats of the other.
-fn chain(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     for error in links(error) {
         let message = printable(&error.to_string());
