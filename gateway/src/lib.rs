@@ -9,5 +9,6 @@
 //! ```
 
 pub mod discovery;
+pub mod manifest;
 pub mod model;
 pub mod translate;
