@@ -17,6 +17,9 @@
 //! and hashed by what they say (`content.rs`), never by their bytes. This module trusts nothing: what it cannot read ends the
 //! walk.
 
+// A byte is made of bits that were cut out before.
+#![allow(clippy::cast_possible_truncation)]
+
 use super::symbols::{Symbol, WELL_KNOWN};
 
 const SHORT_STRING_MAX: usize = 0x3f;
@@ -202,14 +205,13 @@ pub(super) fn write_bool(out: &mut Vec<u8>, value: bool) {
 pub(super) fn write_uint(out: &mut Vec<u8>, value: u64) {
     let tag = match value {
         0..=SMALL_MAX => {
-            #[allow(clippy::cast_possible_truncation)]
             out.push(SMALL + value as u8);
             return;
         }
-        ..0x80 => UINT_7,
-        ..0x4000 => UINT_14,
-        ..0x20_0000 => UINT_21,
-        ..0x8_0000_0000 => UINT_35,
+        16..0x80 => UINT_7,
+        0x80..0x4000 => UINT_14,
+        0x4000..0x20_0000 => UINT_21,
+        0x20_0000..0x8_0000_0000 => UINT_35,
         _ => UINT_64,
     };
     write_bits(out, tag, value);
@@ -243,7 +245,6 @@ fn write_bits(out: &mut Vec<u8>, tag: u8, mut bits: u64) {
 pub(super) fn write_symbol(out: &mut Vec<u8>, symbol: Symbol) {
     let id = symbol.id();
     if usize::from(id) < WELL_KNOWN.len() {
-        #[allow(clippy::cast_possible_truncation)]
         out.push(FIRST_WELL_KNOWN + id as u8);
     } else {
         let character = id + FIRST_CHARACTER;
@@ -263,7 +264,6 @@ pub(super) fn write_symbol(out: &mut Vec<u8>, symbol: Symbol) {
 #[inline]
 pub(super) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     if text.len() <= SHORT_STRING_MAX {
-        #[allow(clippy::cast_possible_truncation)]
         out.push(text.len() as u8);
     } else {
         out.push(LONG_STRING);
@@ -277,7 +277,6 @@ fn write_length(out: &mut Vec<u8>, mut length: usize) {
         out.push(0x40 | (length & 0x3f) as u8);
         length >>= 6;
     }
-    #[allow(clippy::cast_possible_truncation)]
     out.push(length as u8);
 }
 
@@ -322,7 +321,6 @@ pub(super) fn close(out: &mut Vec<u8>, at: usize) {
     let mut rest = length;
     for byte in &mut header {
         width += 1;
-        #[allow(clippy::cast_possible_truncation)]
         let bits = (rest & 0x3f) as u8;
         rest >>= 6;
         *byte = if rest == 0 { bits } else { 0x40 | bits };

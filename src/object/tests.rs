@@ -155,7 +155,7 @@ fn same_reading(one: ValueRef<'_>, other: &Value) -> Result<(), TestCaseError> {
     prop_assert_eq!(one.items().count(), other.as_array().map_or(0, Vec::len));
     prop_assert_eq!(
         one.entries().count(),
-        other.as_object().map_or(0, |map| map.len())
+        other.as_object().map_or(0, serde_json::Map::len)
     );
     for (index, other) in other.as_array().into_iter().flatten().enumerate() {
         same_reading(one.at(index).unwrap(), other)?;
