@@ -115,7 +115,7 @@ pub fn translate<'a>(
 pub(crate) fn malformed(
     object: &kubedex::Object,
     kind: &'static str,
-    error: &serde_json::Error,
+    error: &kubedex::object::ParseError,
 ) -> Problem {
     Problem {
         kind: ProblemKind::Malformed {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-#[path = "../../benches/data.rs"]
+#[path = "../../benches/support/data.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod data;
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 use kubedex::Object;
+use kubedex::object::ParseError;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -40,7 +41,7 @@ impl Service {
     ///
     /// # Errors
     /// When a field that translation needs does not have its form.
-    pub fn read(object: &Object) -> Result<Self, serde_json::Error> {
+    pub fn read(object: &Object) -> Result<Self, ParseError> {
         object.parse()
     }
 }
@@ -50,7 +51,7 @@ impl EndpointSlice {
     ///
     /// # Errors
     /// When a field that translation needs does not have its form.
-    pub fn read(object: &Object) -> Result<Self, serde_json::Error> {
+    pub fn read(object: &Object) -> Result<Self, ParseError> {
         object.parse()
     }
 }
