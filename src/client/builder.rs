@@ -227,7 +227,13 @@ impl Recipe {
             ));
         }
         let cluster_url = without_userinfo(url);
-        let proxy = proxy::choose(url, loaded.proxy.as_deref(), &self.proxies)
+        let none = ProxyEnvironment::default();
+        let proxies = if loaded.proxy_by_environment {
+            &self.proxies
+        } else {
+            &none
+        };
+        let proxy = proxy::choose(url, loaded.proxy.as_deref(), proxies)
             .map_err(|reason| ClientError::configuration(origin.clone(), reason))?;
         let default_namespace = loaded.config.default_namespace.clone();
         let lanes = transport::build(loaded.config, &origin, proxy.as_ref(), self.connect_timeout)?;

@@ -79,6 +79,8 @@ pub(super) struct Loaded {
     pub(super) origin: String,
     /// The proxy that the kubeconfig asks for.
     pub(super) proxy: Option<String>,
+    /// Whether the environment may ask for one.
+    pub(super) proxy_by_environment: bool,
 }
 
 impl Source {
@@ -120,6 +122,7 @@ pub(super) fn load(
             context: None,
             origin: "the given configuration".to_owned(),
             proxy: config.proxy_url.as_ref().map(ToString::to_string),
+            proxy_by_environment: false,
             source,
         }),
         Source::InCluster | Source::Infer => load_service_account(environment),
@@ -199,6 +202,7 @@ fn load_files(paths: &[PathBuf], context: Option<&str>) -> Result<Loaded, Client
         context: Some(context),
         origin,
         proxy,
+        proxy_by_environment: true,
     })
 }
 
@@ -321,6 +325,7 @@ fn load_service_account(environment: &Environment) -> Result<Loaded, ClientError
         context: None,
         origin,
         proxy: None,
+        proxy_by_environment: true,
     })
 }
 
