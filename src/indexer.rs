@@ -67,6 +67,11 @@ impl Record {
         Self { object, keys }
     }
 
+    /// A record of what was already indexed.
+    pub fn from_parts(object: Object, keys: Keys) -> Self {
+        Self { object, keys }
+    }
+
     /// The object, without ignored fields.
     pub fn object(&self) -> &Object {
         &self.object

@@ -14,3 +14,7 @@ pub mod watcher;
 pub use object::Object;
 #[doc(inline)]
 pub use resource::{Gvr, ObjectRef};
+#[doc(inline)]
+pub use client::Client;
+#[doc(inline)]
+pub use watcher::{Changes, Debounce, Watcher, WatcherConfig};

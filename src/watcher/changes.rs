@@ -1,0 +1,332 @@
+//! What changed: coalesced per object, from the state last reported to the present one.
+//!
+//! [`Pending`] gathers, [`Changes`] is what a callback gets. Memory is bounded by the number of distinct objects,
+//! however slow the callback: of each only the state before the first change and after the last one is kept.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use crate::indexer::Keys;
+use crate::object::Object;
+use crate::resource::ObjectRef;
+use crate::store::{Difference, Stored};
+
+/// How an object changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// It exists and did not before.
+    Created,
+    /// Its content is another one.
+    Modified,
+    /// It existed and does no longer.
+    Deleted,
+}
+
+/// One object that changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    kind: ChangeKind,
+    reference: ObjectRef,
+    uid: Option<Box<str>>,
+    old_keys: Option<Keys>,
+    new_keys: Option<Keys>,
+    object: Option<Object>,
+}
+
+impl Change {
+    /// How it changed.
+    pub fn kind(&self) -> ChangeKind {
+        self.kind
+    }
+
+    /// Which object.
+    pub fn reference(&self) -> &ObjectRef {
+        &self.reference
+    }
+
+    /// The uid of the object, which tells it from an earlier or later one of the same name.
+    pub fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+
+    /// The index keys it had when it was last reported; `None` for a creation.
+    pub fn old_keys(&self) -> Option<&Keys> {
+        self.old_keys.as_ref()
+    }
+
+    /// The index keys it has now; `None` for a deletion.
+    pub fn new_keys(&self) -> Option<&Keys> {
+        self.new_keys.as_ref()
+    }
+
+    /// The object as it was after the change; for a deletion the last known one. `None` if the store keeps no bodies.
+    pub fn object(&self) -> Option<&Object> {
+        self.object.as_ref()
+    }
+
+    fn new(kind: ChangeKind, reference: &ObjectRef, old: Option<Stored>, new: Option<Stored>) -> Self {
+        let old_keys = old.as_ref().map(Stored::keys);
+        let new_keys = new.as_ref().map(Stored::keys);
+        let last = new.or(old);
+        let uid = last.as_ref().and_then(Stored::uid).map(Into::into);
+        let object = last.as_ref().and_then(Stored::object).cloned();
+        Self { kind, reference: reference.clone(), uid, old_keys, new_keys, object }
+    }
+}
+
+/// What changed since the last report: each object at most once, but for one that was deleted and created anew, which
+/// is there as both.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    changes: Vec<Change>,
+    created: usize,
+    modified: usize,
+    deleted: usize,
+    initial_sync: bool,
+}
+
+impl Changes {
+    /// How many objects were created.
+    pub fn created(&self) -> usize {
+        self.created
+    }
+
+    /// How many objects were modified.
+    pub fn modified(&self) -> usize {
+        self.modified
+    }
+
+    /// How many objects were deleted.
+    pub fn deleted(&self) -> usize {
+        self.deleted
+    }
+
+    /// How many changes there are; never 0 in what a callback gets.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Whether these were found while the initial sync was under way.
+    pub fn is_initial_sync(&self) -> bool {
+        self.initial_sync
+    }
+
+    /// The changes, in namespace/name order; of an object deleted and created anew the deletion first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Change> {
+        self.changes.iter()
+    }
+
+    fn push(&mut self, change: Change) {
+        match change.kind {
+            ChangeKind::Created => self.created += 1,
+            ChangeKind::Modified => self.modified += 1,
+            ChangeKind::Deleted => self.deleted += 1,
+        }
+        self.changes.push(change);
+    }
+}
+
+impl<'a> IntoIterator for &'a Changes {
+    type Item = &'a Change;
+    type IntoIter = std::slice::Iter<'a, Change>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Changes {
+    type Item = Change;
+    type IntoIter = std::vec::IntoIter<Change>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.changes.into_iter()
+    }
+}
+
+/// What decides whether an object changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    /// The content.
+    Content,
+    /// The resource version, where only metadata is watched and the content is not known.
+    Version,
+}
+
+impl Compare {
+    fn is_same(self, old: &Stored, new: &Stored) -> bool {
+        match self {
+            Self::Content => match (old.object(), new.object()) {
+                (Some(old), Some(new)) => old.same_content(new),
+                _ => old.content_hash() == new.content_hash(),
+            },
+            Self::Version => old.resource_version() == new.resource_version(),
+        }
+    }
+}
+
+/// Changes not yet reported.
+#[derive(Debug)]
+pub(super) struct Pending {
+    compare: Compare,
+    objects: BTreeMap<ObjectRef, (Option<Stored>, Option<Stored>)>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Pending {
+    pub(super) fn new(compare: Compare) -> Self {
+        Self { compare, objects: BTreeMap::new(), first: None, last: None }
+    }
+
+    /// Adds what one event or relist changed at `now`. What changes nothing is passed over, so that it does not put
+    /// a debounced call off.
+    pub(super) fn add(&mut self, difference: &Difference, now: Instant) {
+        let Difference { reference, previous, current, .. } = difference;
+        if let (Some(old), Some(new)) = (previous, current)
+            && old.uid() == new.uid()
+            && self.compare.is_same(old, new)
+        {
+            if let Some((_, after)) = self.objects.get_mut(reference) {
+                after.clone_from(current);
+            }
+            return;
+        }
+        match self.objects.get_mut(reference) {
+            Some((before, after)) => {
+                after.clone_from(current);
+                if before.is_none() && after.is_none() {
+                    self.objects.remove(reference);
+                }
+            }
+            None if previous.is_none() && current.is_none() => return,
+            None => {
+                self.objects.insert(reference.clone(), (previous.clone(), current.clone()));
+            }
+        }
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+        if self.objects.is_empty() {
+            (self.first, self.last) = (None, None);
+        }
+    }
+
+    /// When the first and the last of the gathered changes came; `None` when there are none.
+    pub(super) fn times(&self) -> Option<(Instant, Instant)> {
+        self.first.zip(self.last)
+    }
+
+    /// Takes what has gathered; empty when all of it came to nothing.
+    pub(super) fn take(&mut self, initial_sync: bool) -> Changes {
+        (self.first, self.last) = (None, None);
+        let mut changes = Changes { initial_sync, ..Changes::default() };
+        for (reference, states) in std::mem::take(&mut self.objects) {
+            match states {
+                (None, None) => {}
+                (None, new) => changes.push(Change::new(ChangeKind::Created, &reference, None, new)),
+                (old, None) => changes.push(Change::new(ChangeKind::Deleted, &reference, old, None)),
+                (Some(old), Some(new)) if old.uid() != new.uid() => {
+                    changes.push(Change::new(ChangeKind::Deleted, &reference, Some(old), None));
+                    changes.push(Change::new(ChangeKind::Created, &reference, None, Some(new)));
+                }
+                (Some(old), Some(new)) if self.compare.is_same(&old, &new) => {}
+                (old, new) => changes.push(Change::new(ChangeKind::Modified, &reference, old, new)),
+            }
+        }
+        changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::indexer::{IndexSet, Record};
+    use serde_json::json;
+
+    fn state(uid: &str, version: &str, content: &str) -> Option<Stored> {
+        let object = json!({"metadata": {"name": "x", "uid": uid, "resourceVersion": version}, "data": content});
+        let (object, keys) =
+            Record::new(Object::from_value(&object).unwrap(), &IndexSet::new(["data"]).unwrap()).into_parts();
+        Some(Stored::whole(object, keys))
+    }
+
+    /// What comes of a walk through states, `None` being absence.
+    fn walk(states: &[Option<Stored>]) -> Vec<(ChangeKind, String)> {
+        let mut pending = Pending::new(Compare::Content);
+        for pair in states.windows(2) {
+            let difference = Difference::new(ObjectRef::cluster("x"), pair[0].clone(), pair[1].clone());
+            pending.add(&difference, Instant::now());
+        }
+        let changes = pending.take(false);
+        assert_eq!(changes.len(), changes.created() + changes.modified() + changes.deleted());
+        changes.iter().map(|change| (change.kind(), change.uid().unwrap().to_owned())).collect()
+    }
+
+    #[test]
+    fn created_and_deleted_in_one_window_is_nothing() {
+        assert_eq!(walk(&[None, state("1", "1", "a"), None]), []);
+    }
+
+    #[test]
+    fn deleted_and_recreated_is_both() {
+        let changes = walk(&[state("1", "1", "a"), None, state("2", "3", "a")]);
+        assert_eq!(changes, [(ChangeKind::Deleted, "1".into()), (ChangeKind::Created, "2".into())]);
+        assert_eq!(walk(&[state("1", "1", "a"), state("2", "3", "a")]), changes, "as a relist sees it");
+    }
+
+    #[test]
+    fn modified_twice_is_modified_once() {
+        let changes = walk(&[state("1", "1", "a"), state("1", "2", "b"), state("1", "3", "c")]);
+        assert_eq!(changes, [(ChangeKind::Modified, "1".into())]);
+    }
+
+    #[test]
+    fn what_came_back_to_where_it_was_is_nothing() {
+        assert_eq!(walk(&[state("1", "1", "a"), state("1", "2", "b"), state("1", "3", "a")]), []);
+    }
+
+    #[test]
+    fn a_new_version_of_the_same_content_is_nothing_and_puts_nothing_off() {
+        let mut pending = Pending::new(Compare::Content);
+        let same = Difference::new(ObjectRef::cluster("x"), state("1", "1", "a"), state("1", "2", "a"));
+        pending.add(&same, Instant::now());
+        assert_eq!(pending.times(), None);
+        let mut pending = Pending::new(Compare::Version);
+        pending.add(&same, Instant::now());
+        assert_eq!(pending.take(false).modified(), 1, "where only metadata is known, a new version counts");
+    }
+
+    #[test]
+    fn a_content_change_hidden_behind_a_version_change_is_kept_apart() {
+        // a -> b is pending; b -> b with a new version adds nothing, but the state reported is the last one.
+        let mut pending = Pending::new(Compare::Content);
+        let reference = ObjectRef::cluster("x");
+        let states = [state("1", "1", "a"), state("1", "2", "b"), state("1", "3", "b")];
+        for pair in states.windows(2) {
+            pending.add(&Difference::new(reference.clone(), pair[0].clone(), pair[1].clone()), Instant::now());
+        }
+        let changes = pending.take(false);
+        assert_eq!(changes.iter().next().unwrap().object().unwrap().resource_version(), Some("3"));
+    }
+
+    #[test]
+    fn keys_before_and_after_are_told() {
+        let mut pending = Pending::new(Compare::Content);
+        pending.add(
+            &Difference::new(ObjectRef::cluster("x"), state("1", "1", "a"), state("1", "2", "b")),
+            Instant::now(),
+        );
+        pending.add(&Difference::new(ObjectRef::cluster("x"), state("1", "2", "b"), None), Instant::now());
+        let changes = pending.take(false);
+        let change = changes.iter().next().unwrap();
+        assert!(change.old_keys().unwrap().primary().eq([["a"]]));
+        assert!(change.new_keys().is_none());
+        assert_eq!(change.object().unwrap().resource_version(), Some("1"), "the last state that was reported");
+    }
+}

@@ -1,0 +1,229 @@
+//! Applies a reflector's events to the store and tells the subscribers what changed. The only writer of the store.
+//!
+//! During the first list objects go to the store as they arrive, since there is nothing to keep consistent with. A later
+//! list is built aside and swapped in whole.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::reflector::{Event, Sink};
+use super::status::StatusCell;
+use super::subscription::Subscribers;
+use crate::indexer::{Indexed, Record};
+use crate::object::Object;
+use crate::resource::ObjectRef;
+use crate::store::{Difference, Scope, Store, StoreError, Stored};
+
+/// Where one reflector's events go.
+pub(super) struct Pipeline<S: ?Sized> {
+    store: Arc<S>,
+    scope: Scope,
+    /// Which of the watcher's reflectors this is.
+    index: usize,
+    status: Arc<StatusCell>,
+    subscribers: Arc<Subscribers>,
+    list: List,
+    /// Objects of the present list that cannot be read, so that their old state stays.
+    unreadable: Unreadable,
+}
+
+enum List {
+    /// None is being built.
+    Idle,
+    /// The first one: `listed` by this attempt, `stale` from attempts before it.
+    First { listed: HashSet<ObjectRef>, stale: HashSet<ObjectRef> },
+    /// A later one.
+    Relist(HashMap<ObjectRef, Record>),
+}
+
+#[derive(Default)]
+struct Unreadable {
+    named: HashSet<ObjectRef>,
+    /// There is one that nobody knows the name of, so that nothing may be taken for deleted.
+    nameless: bool,
+}
+
+impl<S: Store + ?Sized> Pipeline<S> {
+    pub(super) fn new(
+        store: Arc<S>,
+        scope: Scope,
+        index: usize,
+        status: Arc<StatusCell>,
+        subscribers: Arc<Subscribers>,
+    ) -> Self {
+        let list = List::First { listed: HashSet::new(), stale: HashSet::new() };
+        Self { store, scope, index, status, subscribers, list, unreadable: Unreadable::default() }
+    }
+
+    fn init(&mut self) {
+        self.unreadable = Unreadable::default();
+        match &mut self.list {
+            List::First { listed, stale } => stale.extend(listed.drain()),
+            list => *list = List::Relist(HashMap::new()),
+        }
+    }
+
+    async fn init_apply(&mut self, indexed: Indexed) -> Result<(), StoreError> {
+        let reference = indexed.record.object().reference();
+        match &mut self.list {
+            List::First { listed, stale } => {
+                stale.remove(&reference);
+                if indexed.selected {
+                    listed.insert(reference);
+                    self.store_record(indexed.record).await
+                } else if listed.remove(&reference) {
+                    self.drop_object(&reference, None).await
+                } else {
+                    Ok(())
+                }
+            }
+            List::Relist(records) if indexed.selected => {
+                records.insert(reference, unchanged(&*self.store, indexed.record));
+                Ok(())
+            }
+            List::Relist(records) => {
+                records.remove(&reference);
+                Ok(())
+            }
+            List::Idle => Ok(()),
+        }
+    }
+
+    async fn init_delete(&mut self, reference: &ObjectRef) -> Result<(), StoreError> {
+        match &mut self.list {
+            List::First { listed, stale } => {
+                if listed.remove(reference) | stale.remove(reference) {
+                    return self.drop_object(reference, None).await;
+                }
+            }
+            List::Relist(records) => {
+                records.remove(reference);
+            }
+            List::Idle => {}
+        }
+        Ok(())
+    }
+
+    fn init_unreadable(&mut self, reference: Option<ObjectRef>) {
+        match reference {
+            Some(reference) => {
+                self.unreadable.named.insert(reference);
+            }
+            None => self.unreadable.nameless = true,
+        }
+    }
+
+    async fn init_done(&mut self) -> Result<(), StoreError> {
+        let Unreadable { named, nameless } = std::mem::take(&mut self.unreadable);
+        match std::mem::replace(&mut self.list, List::Idle) {
+            List::First { stale, .. } if !nameless => {
+                for reference in stale.iter().filter(|reference| !named.contains(reference)) {
+                    self.drop_object(reference, None).await?;
+                }
+            }
+            List::Relist(mut records) if !nameless => {
+                for reference in named {
+                    if let Some(known) = self.store.known(&reference)
+                        && let Some(object) = known.object()
+                    {
+                        let record = Record::from_parts(object.clone(), known.keys());
+                        records.entry(reference).or_insert(record);
+                    }
+                }
+                let differences = self.store.replace(&self.scope, records.into_values().collect()).await?;
+                self.tell(&differences);
+            }
+            List::Relist(records) => {
+                for record in records.into_values() {
+                    self.store_record(record).await?;
+                }
+            }
+            List::First { .. } | List::Idle => {}
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, indexed: Indexed) -> Result<(), StoreError> {
+        if indexed.selected {
+            self.store_record(indexed.record).await
+        } else {
+            let (object, _) = indexed.record.into_parts();
+            self.drop_object(&object.reference(), Some(object)).await
+        }
+    }
+
+    async fn store_record(&self, record: Record) -> Result<(), StoreError> {
+        let reference = record.object().reference();
+        let current = Stored::whole(record.object().clone(), record.keys().clone());
+        let previous = self.store.update(record).await?;
+        self.tell(&[Difference::new(reference, previous, Some(current))]);
+        Ok(())
+    }
+
+    /// Drops an object from the store. `last` is its last state, for stores that keep no bodies.
+    async fn drop_object(&self, reference: &ObjectRef, last: Option<Object>) -> Result<(), StoreError> {
+        let Some(previous) = self.store.delete(reference).await? else { return Ok(()) };
+        let previous = match last {
+            Some(last) if previous.object().is_none() => Stored::whole(last, previous.keys()),
+            _ => previous,
+        };
+        self.tell(&[Difference::new(reference.clone(), Some(previous), None)]);
+        Ok(())
+    }
+
+    fn tell(&self, differences: &[Difference]) {
+        self.subscribers.changed(differences, !self.status.is_synced());
+    }
+}
+
+/// The stored object in place of an equal one just read, so that a relist that finds little changed takes little memory.
+fn unchanged<S: Store + ?Sized>(store: &S, record: Record) -> Record {
+    let reference = record.object().reference();
+    match store.known(&reference) {
+        Some(known) if known.is_version_of(record.object()) => match known.object() {
+            Some(object) => Record::from_parts(object.clone(), known.keys()),
+            None => record,
+        },
+        _ => record,
+    }
+}
+
+impl<S: Store + ?Sized> Sink for Pipeline<S> {
+    async fn accept(&mut self, event: Event) -> Result<(), StoreError> {
+        match event {
+            Event::Init => {
+                self.init();
+                Ok(())
+            }
+            Event::InitApply(indexed) => self.init_apply(indexed).await,
+            Event::InitDelete(reference) => self.init_delete(&reference).await,
+            Event::InitUnreadable(reference) => {
+                self.init_unreadable(reference);
+                Ok(())
+            }
+            Event::InitDone => self.init_done().await,
+            Event::Apply(indexed) => self.apply(indexed).await,
+            Event::Delete(reference, last) => self.drop_object(&reference, last).await,
+        }
+    }
+
+    fn known(&self, reference: &ObjectRef) -> Option<Stored> {
+        self.store.known(reference)
+    }
+
+    fn synced(&mut self, version: &str) {
+        self.reached(version);
+        if self.status.listed(self.index, version) {
+            self.subscribers.synced(self.store.len());
+            self.status.synced();
+        }
+    }
+
+    fn reached(&mut self, version: &str) {
+        // With several scopes there is no one version that the store shows everything up to.
+        if self.scope == Scope::All || self.status.has_one_scope() {
+            self.store.set_resource_version(version);
+        }
+        self.status.progressed(self.index, version);
+    }
+}

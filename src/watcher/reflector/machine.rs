@@ -1,0 +1,405 @@
+//! The list/watch state machine: (state, input) to (state, next step), without I/O, clock or randomness of its own.
+//!
+//! ```text
+//!              ┌──────────────── refused, no progress ───────────────┐
+//!              │                                                     ▼
+//!   start ─► Stream ── initial-events-end ─► Watch ◄── last page ── List ◄─┐ next page,
+//!              ▲                             │ ▲ │                   ▲ └───┘ 410: one full list
+//!              │                             │ └─┘ end, timeout,     │
+//!              │                             │     5xx, 429, reset,  │
+//!              │                             │     garbled line once │
+//!              └──── 410, other 4xx, disorder, garbled twice ────────┘
+//! ```
+//!
+//! Every arrow but the clean ones waits first ([`Backoff`]). Two counters of failures are kept, since a list that
+//! succeeds is progress for listing, not for watching: a server that lists well and refuses every watch is asked ever
+//! less often.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use crate::resource::compare_resource_versions;
+
+/// A watch that lasted this long counts as progress even if nothing happened on it.
+const STAYED_UP: Duration = Duration::from_secs(10);
+
+/// How often a list older than what was already seen is asked again before it is taken for the truth.
+const STALE_LISTS: u8 = 3;
+
+/// How often a watch may be refused because its version lies in the server's future before a list is made.
+const FUTURE_REFUSALS: u8 = 3;
+
+/// How often a streaming list may break off before a paged one is tried instead.
+const BROKEN_STREAMS: u8 = 3;
+
+/// How the initial list is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InitialList {
+    /// Streaming if the server can, else paged; found out and remembered.
+    #[default]
+    Auto,
+    /// Always in pages, followed by a watch.
+    Paged,
+}
+
+/// What the driver has to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Wait, then ask again.
+    Wait(Duration),
+    /// Read one page of a list; `limit` says whether in pages at all.
+    List { token: Option<String>, limit: bool },
+    /// Open a streaming list, which goes on as a watch.
+    Stream,
+    /// Open a watch from this version.
+    Watch { version: String },
+}
+
+/// A refusal by the server: an answer other than 2xx, or an ERROR event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The HTTP status code, or the code of the `Status`.
+    pub(super) code: u16,
+    /// Whether the reason is Expired or Gone, whatever the code.
+    pub(super) expired: bool,
+    /// Whether the version asked for lies in the server's future.
+    pub(super) too_new: bool,
+    /// How long the server asks to wait.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    fn is_expired(&self) -> bool {
+        self.expired || self.code == 410
+    }
+
+    /// Whether the fault lies with the server, and the same request may succeed later.
+    fn is_passing(&self) -> bool {
+        self.code == 429 || self.code == 401 || self.code >= 500
+    }
+
+    /// Whether the server does not know or allow the parameters of a streaming list.
+    fn rejects_parameters(&self) -> bool {
+        matches!(self.code, 400 | 405 | 406 | 415 | 422)
+    }
+}
+
+/// What happened to the step that was being done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A list page was read to its end.
+    Page { version: String, token: Option<String> },
+    /// A stream or watch was opened.
+    Opened,
+    /// The streaming list is complete as of this version.
+    InitialEventsEnd { version: String },
+    /// An event was applied.
+    Applied { version: String },
+    /// A bookmark was read.
+    Bookmark { version: String },
+    /// A line was no event of this resource.
+    Garbled,
+    /// An event came out of order, so that one may be missing.
+    Disorder,
+    /// What was read could not be stored.
+    NotStored,
+    /// The server refused.
+    Refused(Refusal),
+    /// The connection failed: not made, reset, or no answer in time.
+    Failed,
+    /// The body ended cleanly.
+    Ended,
+    /// A streaming list made no progress in time.
+    NoProgress,
+}
+
+/// What an input means for what is being built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Go on reading.
+    Continue,
+    /// The list is complete: swap it in, then go on.
+    Synced {
+        /// The list is older than what was seen before, persistently.
+        went_back: bool,
+    },
+    /// The step is over; ask for the next one. What was built of a list is still good.
+    Next,
+    /// The step is over, and what was built of a list is void.
+    Restart,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    List { token: Option<String>, limit: bool },
+    Stream,
+    Watch,
+}
+
+/// The state of one reflector.
+#[derive(Debug)]
+pub(super) struct Machine {
+    strategy: InitialList,
+    phase: Phase,
+    wait: Option<Duration>,
+    /// The version to resume from.
+    version: String,
+    list_backoff: Backoff,
+    watch_backoff: Backoff,
+    opened: Option<Instant>,
+    /// Whether a watch made progress since the last list.
+    watched: bool,
+    /// Whether this stream or watch made progress.
+    progressed: bool,
+    garbled_at: Option<String>,
+    stale_lists: u8,
+    future_refusals: u8,
+    broken_streams: u8,
+    streaming_refused: bool,
+}
+
+impl Machine {
+    pub(super) fn new(strategy: InitialList) -> Self {
+        let mut machine = Self {
+            strategy,
+            phase: Phase::Stream,
+            wait: None,
+            version: String::new(),
+            list_backoff: Backoff::default(),
+            watch_backoff: Backoff::default(),
+            opened: None,
+            watched: false,
+            progressed: false,
+            garbled_at: None,
+            stale_lists: 0,
+            future_refusals: 0,
+            broken_streams: 0,
+            streaming_refused: false,
+        };
+        machine.phase = machine.first_phase();
+        machine
+    }
+
+    /// The version that the store has reached; empty before the first sync.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether the machine is watching, the list being complete.
+    pub(super) fn is_watching(&self) -> bool {
+        self.phase == Phase::Watch
+    }
+
+    /// Whether the next step is to wait, because something failed.
+    pub(super) fn is_backing_off(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    /// Whether a streaming list was refused, for others of the same resource to know.
+    pub(super) fn streaming_refused(&self) -> bool {
+        self.streaming_refused
+    }
+
+    /// Takes over that streaming lists are refused.
+    pub(super) fn refuse_streaming(&mut self) {
+        self.streaming_refused = true;
+        if self.phase == Phase::Stream {
+            self.phase = self.first_phase();
+        }
+    }
+
+    /// What to do next.
+    pub(super) fn next(&mut self) -> Step {
+        if let Some(wait) = self.wait.take().filter(|wait| !wait.is_zero()) {
+            return Step::Wait(wait);
+        }
+        self.opened = None;
+        self.progressed = false;
+        match &self.phase {
+            Phase::List { token, limit } => Step::List { token: token.clone(), limit: *limit },
+            Phase::Stream => Step::Stream,
+            Phase::Watch => Step::Watch { version: self.version.clone() },
+        }
+    }
+
+    /// Takes in what happened. `jitter` is a random number in `0.0..1.0`.
+    pub(super) fn input(&mut self, input: Input, now: Instant, jitter: f64) -> Outcome {
+        match self.phase.clone() {
+            Phase::List { token, .. } => self.list_input(input, token.is_some(), jitter),
+            Phase::Stream => self.stream_input(input, now, jitter),
+            Phase::Watch => self.watch_input(input, now, jitter),
+        }
+    }
+
+    fn list_input(&mut self, input: Input, continued: bool, jitter: f64) -> Outcome {
+        match input {
+            Input::Page { token: Some(token), .. } => {
+                self.phase = Phase::List { token: Some(token), limit: true };
+                Outcome::Next
+            }
+            Input::Page { version, token: None } => self.complete(version, jitter),
+            Input::Refused(refusal) if refusal.is_expired() && continued => {
+                self.phase = Phase::List { token: None, limit: false };
+                Outcome::Restart
+            }
+            Input::Refused(refusal) => {
+                self.wait = Some(self.list_backoff.fail(jitter, refusal.retry_after));
+                if refusal.is_passing() {
+                    return Outcome::Next;
+                }
+                self.phase = Phase::List { token: None, limit: !continued };
+                Outcome::Restart
+            }
+            Input::NotStored => {
+                self.wait = Some(self.list_backoff.fail(jitter, None));
+                self.phase = self.first_phase();
+                Outcome::Restart
+            }
+            _ => {
+                self.wait = Some(self.list_backoff.fail(jitter, None));
+                Outcome::Next
+            }
+        }
+    }
+
+    fn stream_input(&mut self, input: Input, now: Instant, jitter: f64) -> Outcome {
+        match input {
+            Input::Opened => {
+                self.opened = Some(now);
+                return Outcome::Continue;
+            }
+            Input::Applied { .. } | Input::Bookmark { .. } => return Outcome::Continue,
+            Input::InitialEventsEnd { version } => return self.complete(version, jitter),
+            Input::NoProgress => self.streaming_refused = true,
+            Input::Refused(refusal) if refusal.rejects_parameters() => self.streaming_refused = true,
+            Input::Refused(refusal) => self.wait = Some(self.list_backoff.fail(jitter, refusal.retry_after)),
+            _ => {
+                self.wait = Some(self.list_backoff.fail(jitter, None));
+                self.broken_streams = self.broken_streams.saturating_add(1);
+            }
+        }
+        self.phase = self.first_phase();
+        Outcome::Restart
+    }
+
+    fn watch_input(&mut self, input: Input, now: Instant, jitter: f64) -> Outcome {
+        match input {
+            Input::Opened => {
+                self.opened = Some(now);
+                self.future_refusals = 0;
+                Outcome::Continue
+            }
+            Input::Applied { version } => {
+                self.version = version;
+                self.progress();
+                Outcome::Continue
+            }
+            Input::Bookmark { version } | Input::InitialEventsEnd { version } => {
+                if compare_resource_versions(&version, &self.version) == Some(Ordering::Less) {
+                    return self.relist(jitter, None);
+                }
+                self.version = version;
+                Outcome::Continue
+            }
+            Input::Refused(refusal) if refusal.is_expired() => self.relist(jitter, refusal.retry_after),
+            Input::Refused(refusal) if refusal.too_new && self.future_refusals + 1 >= FUTURE_REFUSALS => {
+                self.future_refusals = 0;
+                self.relist(jitter, refusal.retry_after)
+            }
+            Input::Refused(refusal) if refusal.is_passing() => {
+                self.future_refusals += u8::from(refusal.too_new);
+                self.retry(now, jitter, refusal.retry_after)
+            }
+            Input::Refused(refusal) => {
+                self.note_uptime(now);
+                self.watched = false;
+                self.relist(jitter, refusal.retry_after)
+            }
+            Input::Ended => {
+                self.note_uptime(now);
+                if !self.progressed {
+                    self.wait = Some(self.watch_backoff.fail(jitter, None));
+                }
+                Outcome::Next
+            }
+            Input::Garbled if self.garbled_at.as_deref() == Some(&self.version) => {
+                self.garbled_at = None;
+                self.relist(jitter, None)
+            }
+            Input::Garbled => {
+                self.garbled_at = Some(self.version.clone());
+                self.retry(now, jitter, None)
+            }
+            Input::Disorder | Input::NotStored => {
+                self.watched = false;
+                self.relist(jitter, None)
+            }
+            Input::Failed | Input::NoProgress | Input::Page { .. } => self.retry(now, jitter, None),
+        }
+    }
+
+    /// Opens the watch again from where it was, after a wait.
+    fn retry(&mut self, now: Instant, jitter: f64, retry_after: Option<Duration>) -> Outcome {
+        self.note_uptime(now);
+        self.wait = Some(self.watch_backoff.fail(jitter, retry_after));
+        Outcome::Next
+    }
+
+    /// Lists anew: at once if the watch had made progress since the last list, else after a wait.
+    fn relist(&mut self, jitter: f64, retry_after: Option<Duration>) -> Outcome {
+        if !self.watched || retry_after.is_some() {
+            self.wait = Some(self.watch_backoff.fail(jitter, retry_after));
+        }
+        self.watched = false;
+        self.broken_streams = 0;
+        self.phase = self.first_phase();
+        Outcome::Restart
+    }
+
+    /// The list is complete as of `version`, unless that is older than what was already seen.
+    fn complete(&mut self, version: String, jitter: f64) -> Outcome {
+        let stale = compare_resource_versions(&version, &self.version) == Some(Ordering::Less);
+        if stale && self.stale_lists < STALE_LISTS {
+            self.stale_lists += 1;
+            self.wait = Some(self.list_backoff.fail(jitter, None));
+            self.phase = self.first_phase();
+            return Outcome::Restart;
+        }
+        self.version = version;
+        self.stale_lists = 0;
+        self.broken_streams = 0;
+        self.list_backoff.reset();
+        self.phase = Phase::Watch;
+        Outcome::Synced { went_back: stale }
+    }
+
+    fn progress(&mut self) {
+        self.progressed = true;
+        self.watched = true;
+        self.garbled_at = None;
+        self.watch_backoff.reset();
+    }
+
+    /// A watch that stayed up is progress, too.
+    fn note_uptime(&mut self, now: Instant) {
+        if self.opened.is_some_and(|opened| now.saturating_duration_since(opened) >= STAYED_UP) {
+            self.progressed = true;
+            self.watched = true;
+            self.watch_backoff.reset();
+        }
+    }
+
+    fn first_phase(&self) -> Phase {
+        let streaming = self.strategy == InitialList::Auto
+            && !self.streaming_refused
+            && self.broken_streams < BROKEN_STREAMS;
+        if streaming { Phase::Stream } else { Phase::List { token: None, limit: true } }
+    }
+}
+
+#[cfg(test)]
+mod tests;

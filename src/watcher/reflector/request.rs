@@ -1,0 +1,131 @@
+//! The requests a reflector makes: lists, streaming lists, watches, and reads of one object.
+
+use std::time::Duration;
+
+use form_urlencoded::Serializer;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue};
+use http::{Request, Uri};
+use kube::client::Body;
+
+use crate::client::{collection_path, object_path};
+use crate::resource::{Gvr, ObjectRef};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const METADATA: HeaderValue = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+const METADATA_LIST: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+
+/// What a reflector watches.
+#[derive(Clone, Debug)]
+pub(in crate::watcher) struct Target {
+    /// The resource.
+    pub(in crate::watcher) gvr: Gvr,
+    /// One namespace, or all of them, or none because the resource has none.
+    pub(in crate::watcher) namespace: Option<String>,
+    /// Evaluated by the server.
+    pub(in crate::watcher) label_selector: Option<String>,
+    /// Evaluated by the server.
+    pub(in crate::watcher) field_selector: Option<String>,
+    /// Ask for metadata only.
+    pub(in crate::watcher) metadata_only: bool,
+    /// How many objects a page of a list has at the most.
+    pub(in crate::watcher) page_size: u32,
+}
+
+impl Target {
+    /// One page of a list, consistent (no resource version asked for); `limit`: whether in pages at all.
+    pub(super) fn list(&self, token: Option<&str>, limit: bool) -> Request<Body> {
+        let mut query = self.selectors();
+        if limit {
+            query.append_pair("limit", &self.page_size.to_string());
+        }
+        if let Some(token) = token {
+            query.append_pair("continue", token);
+        }
+        let accept = if self.metadata_only { METADATA_LIST } else { JSON };
+        build(&collection_path(&self.gvr, self.namespace.as_deref()), &query.finish(), accept, false)
+    }
+
+    /// A watch from a version, or, without one, a streaming list that goes on as a watch.
+    pub(super) fn watch(&self, version: Option<&str>, timeout: Duration) -> Request<Body> {
+        let mut query = self.selectors();
+        query.append_pair("watch", "true").append_pair("allowWatchBookmarks", "true");
+        query.append_pair("timeoutSeconds", &timeout.as_secs().max(1).to_string());
+        match version {
+            Some(version) => query.append_pair("resourceVersion", version),
+            None => query
+                .append_pair("sendInitialEvents", "true")
+                .append_pair("resourceVersionMatch", "NotOlderThan")
+                .append_pair("resourceVersion", ""),
+        };
+        let accept = if self.metadata_only { METADATA } else { JSON };
+        build(&collection_path(&self.gvr, self.namespace.as_deref()), &query.finish(), accept, true)
+    }
+
+    /// One object.
+    pub(super) fn get(&self, reference: &ObjectRef) -> Request<Body> {
+        let accept = if self.metadata_only { METADATA } else { JSON };
+        build(&object_path(&self.gvr, reference.namespace(), reference.name()), "", accept, false)
+    }
+
+    fn selectors(&self) -> Serializer<'static, String> {
+        let mut query = Serializer::new(String::new());
+        if let Some(selector) = &self.label_selector {
+            query.append_pair("labelSelector", selector);
+        }
+        if let Some(selector) = &self.field_selector {
+            query.append_pair("fieldSelector", selector);
+        }
+        query
+    }
+}
+
+fn build(path: &str, query: &str, accept: HeaderValue, streaming: bool) -> Request<Body> {
+    let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let mut request = Request::new(Body::empty());
+    // Paths are of checked names and queries are encoded, so that this cannot fail; if it did, the request would go to
+    // "/" and be refused as no list.
+    *request.uri_mut() = uri.parse().unwrap_or_else(|_| Uri::from_static("/"));
+    request.headers_mut().insert(ACCEPT, accept);
+    if streaming {
+        // Servers from 1.37 compress a watch event by event, which costs more than it saves.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            gvr: Gvr::new("apps", "v1", "deployments"),
+            namespace: Some("shop".into()),
+            label_selector: Some("a in (b,c)".into()),
+            field_selector: Some("metadata.name=x".into()),
+            metadata_only: false,
+            page_size: 500,
+        }
+    }
+
+    #[test]
+    fn a_list_asks_for_a_consistent_page() {
+        let request = target().list(Some("t/="), true);
+        assert_eq!(
+            request.uri().to_string(),
+            "/apis/apps/v1/namespaces/shop/deployments?labelSelector=a+in+%28b%2Cc%29&fieldSelector=metadata.name%3Dx&limit=500&continue=t%2F%3D"
+        );
+        assert!(request.headers().get(ACCEPT_ENCODING).is_none());
+    }
+
+    #[test]
+    fn a_watch_resumes_and_a_streaming_list_starts_anew() {
+        let watch = target().watch(Some("7"), Duration::from_secs(300));
+        assert!(watch.uri().query().unwrap().ends_with("timeoutSeconds=300&resourceVersion=7"));
+        assert_eq!(watch.headers().get(ACCEPT_ENCODING).unwrap(), "identity");
+        let stream = target().watch(None, Duration::from_secs(300));
+        let query = stream.uri().query().unwrap();
+        assert!(query.contains("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="), "{query}");
+    }
+}

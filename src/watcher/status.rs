@@ -1,0 +1,241 @@
+//! How a watcher is doing, for its user to read and await. Logs each state once, when it begins.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::error::{SyncError, WatchError};
+
+/// Whether a watcher hears of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Connection {
+    /// Not yet, since the start; nothing has failed so far.
+    Connecting,
+    /// It does; since when.
+    Connected(Instant),
+    /// It does not; since when. What the store holds is the last known state.
+    Disconnected(Instant),
+    /// It was stopped.
+    Stopped,
+}
+
+/// How a watcher is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether it hears of changes. For several namespaces: only if it does in all.
+    pub connection: Connection,
+    /// Whether the initial sync is complete.
+    pub synced: bool,
+    /// The resource version that the store has reached; `None` before the first list is complete, and for a watch of
+    /// several namespaces, which have one each.
+    pub resource_version: Option<String>,
+    /// When the last event or list was applied.
+    pub last_event: Option<Instant>,
+    /// The last error, until what it stood in the way of succeeds.
+    pub last_error: Option<WatchError>,
+    /// How many lists were completed; 1 after the initial sync.
+    pub lists: u64,
+    /// How many calls of callbacks panicked.
+    pub callback_panics: u64,
+}
+
+impl Status {
+    /// Whether the watcher hears of changes.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.connection, Connection::Connected(_))
+    }
+}
+
+/// What one reflector knows of itself.
+#[derive(Clone, Debug, Default)]
+struct Scope {
+    connected: bool,
+    synced: bool,
+    version: Option<String>,
+    last_event: Option<Instant>,
+    error: Option<WatchError>,
+}
+
+/// The status of one watcher, written by its task.
+#[derive(Debug)]
+pub(super) struct StatusCell {
+    watcher: String,
+    status: watch::Sender<Status>,
+    scopes: parking_lot::Mutex<Vec<Scope>>,
+}
+
+impl StatusCell {
+    pub(super) fn new(watcher: String, scopes: usize) -> Self {
+        let status = Status {
+            connection: Connection::Connecting,
+            synced: false,
+            resource_version: None,
+            last_event: None,
+            last_error: None,
+            lists: 0,
+            callback_panics: 0,
+        };
+        Self {
+            watcher,
+            status: watch::Sender::new(status),
+            scopes: parking_lot::Mutex::new(vec![Scope::default(); scopes]),
+        }
+    }
+
+    /// Names the watcher in messages.
+    pub(super) fn watcher(&self) -> &str {
+        &self.watcher
+    }
+
+    pub(super) fn get(&self) -> Status {
+        let mut status = self.status.borrow().clone();
+        let scopes = self.scopes.lock();
+        if let [only] = &scopes[..] {
+            status.resource_version.clone_from(&only.version);
+        }
+        status.last_event = scopes.iter().filter_map(|scope| scope.last_event).max();
+        status
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    fn scope(&self, index: usize, change: impl FnOnce(&mut Scope)) {
+        let mut scopes = self.scopes.lock();
+        if let Some(scope) = scopes.get_mut(index) {
+            change(scope);
+        }
+        let connected = scopes.iter().all(|scope| scope.connected);
+        let error = scopes.iter().find_map(|scope| scope.error.clone());
+        drop(scopes);
+        self.status.send_if_modified(|status| {
+            let before = status.connection;
+            status.last_error = error;
+            status.connection = match before {
+                Connection::Stopped => Connection::Stopped,
+                Connection::Connected(since) if connected => Connection::Connected(since),
+                _ if connected => Connection::Connected(Instant::now()),
+                Connection::Connected(_) => Connection::Disconnected(Instant::now()),
+                Connection::Connecting if status.last_error.is_some() => Connection::Disconnected(Instant::now()),
+                other => other,
+            };
+            true
+        });
+    }
+
+    /// The stream of one scope is open and in step.
+    pub(super) fn connected(&self, index: usize) {
+        let mut recovered = None;
+        self.scope(index, |scope| {
+            scope.connected = true;
+            recovered = scope.error.take();
+        });
+        if let Some(error) = recovered {
+            tracing::info!(watcher = self.watcher, after = %error, "watch is connected again");
+        }
+    }
+
+    /// Something stands in the way in one scope. Logged when it is another state than before.
+    pub(super) fn failed(&self, index: usize, error: WatchError) {
+        let mut is_new = true;
+        self.scope(index, |scope| {
+            is_new = !scope.error.as_ref().is_some_and(|old| old.is_same_state(&error));
+            scope.connected = false;
+            scope.error = Some(error.clone());
+        });
+        if is_new {
+            tracing::warn!(watcher = self.watcher, %error, "watch is disturbed; the last known state stays");
+        }
+    }
+
+    /// Something is wrong with a single object or event; the watch goes on.
+    pub(super) fn warn(&self, error: &WatchError) {
+        tracing::warn!(watcher = self.watcher, %error, "watch goes on");
+    }
+
+    /// Whether the last thing known of a scope is an error.
+    pub(super) fn is_disturbed(&self, index: usize) -> bool {
+        self.scopes.lock().get(index).is_some_and(|scope| scope.error.is_some())
+    }
+
+    /// An event was applied, or a bookmark read: the scope has reached this version.
+    pub(super) fn progressed(&self, index: usize, version: &str) {
+        let disturbed = {
+            let mut scopes = self.scopes.lock();
+            let Some(scope) = scopes.get_mut(index) else { return };
+            let reached = scope.version.get_or_insert_default();
+            reached.clear();
+            reached.push_str(version);
+            scope.last_event = Some(Instant::now());
+            scope.error.is_some() || !scope.connected
+        };
+        if disturbed {
+            self.connected(index);
+        }
+    }
+
+    /// A list of one scope is complete; says whether with it the initial sync of the whole watcher is.
+    pub(super) fn listed(&self, index: usize, version: &str) -> bool {
+        let all = {
+            let mut scopes = self.scopes.lock();
+            if let Some(scope) = scopes.get_mut(index) {
+                scope.synced = true;
+                scope.version = Some(version.to_owned());
+                scope.last_event = Some(Instant::now());
+            }
+            scopes.iter().all(|scope| scope.synced)
+        };
+        self.status.send_modify(|status| status.lists += 1);
+        all && !self.status.borrow().synced
+    }
+
+    /// Whether the initial sync of the whole watcher is complete.
+    pub(super) fn is_synced(&self) -> bool {
+        self.status.borrow().synced
+    }
+
+    /// Whether one reflector is all there is.
+    pub(super) fn has_one_scope(&self) -> bool {
+        self.scopes.lock().len() == 1
+    }
+
+    /// The initial sync of the whole watcher is complete.
+    pub(super) fn synced(&self) {
+        self.status.send_modify(|status| status.synced = true);
+    }
+
+    pub(super) fn callback_panicked(&self) {
+        self.status.send_modify(|status| status.callback_panics += 1);
+    }
+
+    pub(super) fn stopped(&self) {
+        self.status.send_modify(|status| status.connection = Connection::Stopped);
+    }
+
+    /// Waits until the watcher is synced.
+    pub(super) async fn wait_for_sync(&self, deadline: Duration) -> Result<(), SyncError> {
+        let mut status = self.subscribe();
+        let settled = status.wait_for(|status| {
+            status.synced
+                || status.connection == Connection::Stopped
+                || status.last_error.as_ref().is_some_and(WatchError::is_refusal)
+        });
+        let settled = match tokio::time::timeout(deadline, settled).await {
+            Ok(Ok(status)) => status.clone(),
+            Ok(Err(_)) => return Err(SyncError::Stopped { watcher: self.watcher.clone() }),
+            Err(_) => self.get(),
+        };
+        match settled {
+            Status { synced: true, .. } => Ok(()),
+            Status { connection: Connection::Stopped, .. } => Err(SyncError::Stopped { watcher: self.watcher.clone() }),
+            Status { last_error: Some(error), .. } if error.is_refusal() => Err(SyncError::Refused(error)),
+            Status { last_error, .. } => {
+                Err(SyncError::Deadline { watcher: self.watcher.clone(), deadline, last_error })
+            }
+        }
+    }
+}

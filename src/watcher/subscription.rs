@@ -1,0 +1,217 @@
+//! One reader of changes: the callback's loop or a stream. Each gathers for itself, so that a slow one holds up nobody.
+
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::changes::{Changes, Compare, Pending};
+use super::debounce::Debounce;
+use crate::store::Difference;
+
+/// What a reader is told next.
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// Objects changed.
+    Changes(Changes),
+    /// The initial sync is complete, with this many objects in the store.
+    Synced(usize),
+}
+
+#[derive(Debug)]
+struct Gathered {
+    /// Changes found during the initial sync, if they are wanted.
+    initial: Option<Pending>,
+    /// Set once the initial sync is complete, until told.
+    synced: Option<usize>,
+    /// Changes after the initial sync.
+    live: Pending,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    gathered: Mutex<Gathered>,
+    /// Wakes the reader when something came or the watcher ended.
+    news: Notify,
+}
+
+/// The readers of one watcher.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers {
+    inboxes: Mutex<Registered>,
+}
+
+#[derive(Debug, Default)]
+struct Registered {
+    inboxes: Vec<Weak<Inbox>>,
+    closed: bool,
+}
+
+impl Subscribers {
+    /// Adds a reader. `during_sync`: whether it wants changes found during the initial sync.
+    pub(super) fn subscribe(&self, compare: Compare, debounce: Debounce, during_sync: bool) -> Subscription {
+        let mut registered = self.inboxes.lock();
+        let inbox = Arc::new(Inbox {
+            gathered: Mutex::new(Gathered {
+                initial: during_sync.then(|| Pending::new(compare)),
+                synced: None,
+                live: Pending::new(compare),
+                closed: registered.closed,
+            }),
+            news: Notify::new(),
+        });
+        registered.inboxes.retain(|inbox| inbox.strong_count() > 0);
+        registered.inboxes.push(Arc::downgrade(&inbox));
+        Subscription { inbox, debounce, previous: None }
+    }
+
+    fn each(&self, mut change: impl FnMut(&mut Gathered)) {
+        for inbox in self.inboxes.lock().inboxes.iter().filter_map(Weak::upgrade) {
+            change(&mut inbox.gathered.lock());
+            inbox.news.notify_one();
+        }
+    }
+
+    /// Tells all readers what an event changed.
+    pub(super) fn changed(&self, differences: &[Difference], initial_sync: bool) {
+        if differences.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        self.each(|gathered| {
+            let pending = if initial_sync { gathered.initial.as_mut() } else { Some(&mut gathered.live) };
+            if let Some(pending) = pending {
+                differences.iter().for_each(|difference| pending.add(difference, now));
+            }
+        });
+    }
+
+    /// Tells all readers that the initial sync is complete.
+    pub(super) fn synced(&self, count: usize) {
+        self.each(|gathered| gathered.synced = Some(count));
+    }
+
+    /// Ends all readers once they have been told what has gathered.
+    pub(super) fn close(&self) {
+        self.inboxes.lock().closed = true;
+        self.each(|gathered| gathered.closed = true);
+    }
+}
+
+/// One reader.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    inbox: Arc<Inbox>,
+    debounce: Debounce,
+    /// When changes were last handed out.
+    previous: Option<Instant>,
+}
+
+impl Subscription {
+    /// What to tell next; `None` once the watcher has ended and everything was told.
+    ///
+    /// # Cancel safety
+    /// Safe: what has gathered stays until it is returned.
+    pub(super) async fn next(&mut self) -> Option<Notice> {
+        loop {
+            // News that comes between this look and the wait leaves a permit, which ends the wait.
+            match self.gathered(Instant::now()) {
+                Ready::Now(notice) => return Some(notice),
+                Ready::End => return None,
+                Ready::At(due) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due) => {}
+                        () = self.inbox.news.notified() => {}
+                    }
+                }
+                Ready::Never => self.inbox.news.notified().await,
+            }
+        }
+    }
+
+    fn gathered(&mut self, now: Instant) -> Ready {
+        let mut gathered = self.inbox.gathered.lock();
+        let Gathered { initial, synced, live, closed } = &mut *gathered;
+        // What was found during the sync is told before its end, the end before what came after it.
+        let (pending, at_once, is_initial) = match initial {
+            Some(pending) if pending.times().is_some() => (pending, synced.is_some() || *closed, true),
+            _ => {
+                if let Some(count) = synced.take() {
+                    *initial = None;
+                    return Ready::Now(Notice::Synced(count));
+                }
+                (live, *closed, false)
+            }
+        };
+        let Some((first, last)) = pending.times() else {
+            return if *closed { Ready::End } else { Ready::Never };
+        };
+        let due = self.debounce.due(first, last, self.previous);
+        if !at_once && due > now {
+            return Ready::At(due);
+        }
+        let changes = pending.take(is_initial);
+        if changes.is_empty() {
+            drop(gathered);
+            return self.gathered(now);
+        }
+        self.previous = Some(now);
+        Ready::Now(Notice::Changes(changes))
+    }
+}
+
+enum Ready {
+    Now(Notice),
+    At(Instant),
+    Never,
+    End,
+}
+
+/// The changes of one watcher as a stream, for those who prefer it to a callback.
+///
+/// Debounced as the watcher's callback is. It ends when the watcher has been shut down and everything was told. A
+/// stream that is not read gathers at most one entry per distinct object; one that is dropped costs nothing more.
+pub struct ChangesStream(Option<Subscription>, Option<BoxFuture<'static, (Subscription, Option<Changes>)>>);
+
+impl ChangesStream {
+    pub(super) fn new(subscription: Subscription) -> Self {
+        Self(Some(subscription), None)
+    }
+}
+
+impl Stream for ChangesStream {
+    type Item = Changes;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Changes>> {
+        if let Some(mut subscription) = self.0.take() {
+            self.1 = Some(Box::pin(async move {
+                loop {
+                    match subscription.next().await {
+                        Some(Notice::Changes(changes)) => return (subscription, Some(changes)),
+                        Some(Notice::Synced(_)) => {}
+                        None => return (subscription, None),
+                    }
+                }
+            }));
+        }
+        let Some(next) = &mut self.1 else { return Poll::Ready(None) };
+        let (subscription, changes) = std::task::ready!(next.as_mut().poll(context));
+        self.1 = None;
+        if changes.is_some() {
+            self.0 = Some(subscription);
+        }
+        Poll::Ready(changes)
+    }
+}
+
+impl std::fmt::Debug for ChangesStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChangesStream")
+    }
+}

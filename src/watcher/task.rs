@@ -1,0 +1,174 @@
+//! The one task of a watcher: finds out what it watches, runs the reflectors, and the callbacks beside them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use tokio_util::sync::CancellationToken;
+
+use super::callback::Callbacks;
+use super::config::Checked;
+use super::error::{Problem, WatchError};
+use super::pipeline::Pipeline;
+use super::reflector::{Backoff, InitialList, Reflector, Setup, Target};
+use super::status::StatusCell;
+use super::subscription::{Subscribers, Subscription};
+use crate::client::{ApiResource, Client, ClientError};
+use crate::indexer::Indexer;
+use crate::store::{Scope, Store};
+
+/// Everything the task needs.
+pub(super) struct Work<S> {
+    callbacks: Option<(Callbacks<S>, Subscription)>,
+    ending: Ending,
+    watch: Watch<S>,
+}
+
+/// What is needed to watch.
+struct Watch<S> {
+    client: Client,
+    targets: Vec<Target>,
+    indexer: Arc<Indexer>,
+    store: Arc<S>,
+    status: Arc<StatusCell>,
+    subscribers: Arc<Subscribers>,
+    wait_for_resource: bool,
+    watch_timeout: Duration,
+    initial_list: InitialList,
+    random: fastrand::Rng,
+}
+
+/// Marks the watcher as stopped and ends its readers, however the task ends.
+struct Ending {
+    status: Arc<StatusCell>,
+    subscribers: Arc<Subscribers>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.status.stopped();
+        self.subscribers.close();
+    }
+}
+
+impl<S: Store> Work<S> {
+    pub(super) fn new(
+        client: Client,
+        config: Checked<S>,
+        namespaces: Vec<Option<String>>,
+        status: Arc<StatusCell>,
+        subscribers: Arc<Subscribers>,
+    ) -> Self {
+        let targets = namespaces
+            .into_iter()
+            .map(|namespace| Target {
+                gvr: config.gvr.clone(),
+                namespace,
+                label_selector: config.label_selector.clone(),
+                field_selector: config.field_selector.clone(),
+                metadata_only: config.metadata_only,
+                page_size: config.page_size,
+            })
+            .collect();
+        let callbacks = (!config.callbacks.is_empty()).then(|| {
+            let subscription = subscribers.subscribe(config.compare, config.debounce, config.during_sync);
+            (config.callbacks, subscription)
+        });
+        let ending = Ending { status: Arc::clone(&status), subscribers: Arc::clone(&subscribers) };
+        let watch = Watch {
+            client,
+            targets,
+            indexer: Arc::new(config.indexer),
+            store: Arc::new(config.store),
+            status,
+            subscribers,
+            wait_for_resource: config.wait_for_resource,
+            watch_timeout: config.watch_timeout,
+            initial_list: config.initial_list,
+            random: config.random,
+        };
+        Self { callbacks, ending, watch }
+    }
+
+    pub(super) fn store(&self) -> &Arc<S> {
+        &self.watch.store
+    }
+
+    /// Watches until `stop`, then tells what has gathered.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let Self { callbacks, ending, watch } = self;
+        let (store, status) = (Arc::clone(&watch.store), Arc::clone(&watch.status));
+        let watch = async move {
+            stop.run_until_cancelled_owned(watch.run()).await;
+            // Ends the readers, and with them the callbacks, once they were told everything.
+            drop(ending);
+        };
+        let tell = async move {
+            if let Some((callbacks, subscription)) = callbacks {
+                callbacks.run(subscription, store, &status).await;
+            }
+        };
+        join(Box::pin(watch), tell).await;
+    }
+}
+
+impl<S: Store> Watch<S> {
+    async fn run(mut self) -> Infallible {
+        let resource = self.discover().await;
+        let streaming_refused = Arc::new(AtomicBool::new(false));
+        let reflectors = std::mem::take(&mut self.targets).into_iter().enumerate().map(|(index, target)| {
+            let scope = target.namespace.as_deref().map_or(Scope::All, |namespace| Scope::Namespace(namespace.into()));
+            let sink = Pipeline::new(
+                Arc::clone(&self.store),
+                scope,
+                index,
+                Arc::clone(&self.status),
+                Arc::clone(&self.subscribers),
+            );
+            let setup = Setup {
+                indexer: Arc::clone(&self.indexer),
+                status: Arc::clone(&self.status),
+                scope: index,
+                watch_timeout: self.watch_timeout,
+                initial_list: self.initial_list,
+                streaming_refused: Arc::clone(&streaming_refused),
+                random: self.random.fork(),
+            };
+            Reflector::new(self.client.clone(), target, &resource.kind, sink, setup).run()
+        });
+        join_all(reflectors).await;
+        // There is at least one reflector, and none ends.
+        std::future::pending().await
+    }
+
+    /// Finds out the kind and the scope of the resource, for as long as it takes.
+    async fn discover(&mut self) -> ApiResource {
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match self.resolve().await {
+                Ok(resource) => return resource,
+                Err(error) => error,
+            };
+            let retry_after = error.retry_after();
+            let problem = if error.is_not_served() && self.wait_for_resource {
+                Problem::NotYetServed(error)
+            } else {
+                Problem::Client(error)
+            };
+            // One state of the whole watcher: told once, in the first scope.
+            self.status.failed(0, WatchError::new(self.status.watcher(), "discovery", problem));
+            tokio::time::sleep(backoff.fail(self.random.f64(), retry_after)).await;
+        }
+    }
+
+    async fn resolve(&self) -> Result<ApiResource, ClientError> {
+        let Some(target) = self.targets.first() else { return std::future::pending().await };
+        let resource = self.client.resolve(&target.gvr).await?;
+        for target in &self.targets {
+            resource.check_namespace(target.namespace.as_deref())?;
+        }
+        Ok(resource)
+    }
+}
