@@ -11,10 +11,10 @@ pub mod store;
 pub mod watcher;
 
 #[doc(inline)]
+pub use client::Client;
+#[doc(inline)]
 pub use object::Object;
 #[doc(inline)]
 pub use resource::{Gvr, ObjectRef};
-#[doc(inline)]
-pub use client::Client;
 #[doc(inline)]
 pub use watcher::{Changes, Debounce, Watcher, WatcherConfig};

@@ -72,8 +72,13 @@ impl<S: Store> Watcher<S> {
     /// such a resource, shows in [`Watcher::status`] and fails [`Watcher::wait_for_sync`].
     pub fn start(client: &Client, config: WatcherConfig<S>) -> Result<Self, ConfigError> {
         let config = config.check()?;
-        let runtime = tokio::runtime::Handle::try_current()
-            .map_err(|_| ConfigError::new(&config.gvr, "runtime", "a watcher is started inside a tokio runtime"))?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
+            ConfigError::new(
+                &config.gvr,
+                "runtime",
+                &"a watcher is started inside a tokio runtime",
+            )
+        })?;
         let gvr = config.gvr.clone();
         let namespaces: Vec<Option<String>> = match &config.namespaces {
             Namespaces::All => vec![None],
@@ -83,13 +88,31 @@ impl<S: Store> Watcher<S> {
         let status = Arc::new(StatusCell::new(name(&gvr, &namespaces), namespaces.len()));
         let subscribers = Arc::new(Subscribers::default());
         let stop = CancellationToken::new();
-        let (compare, debounce, during_sync) = (config.compare, config.debounce, config.during_sync);
-        let work = Work::new(client.clone(), config, namespaces, Arc::clone(&status), Arc::clone(&subscribers));
+        let (compare, debounce, during_sync) =
+            (config.compare, config.debounce, config.during_sync);
+        let work = Work::new(
+            client.clone(),
+            config,
+            namespaces,
+            Arc::clone(&status),
+            Arc::clone(&subscribers),
+        );
         let store = Arc::clone(work.store());
         let task = runtime.spawn(work.run(stop.clone()));
         let abort = task.abort_handle();
         let task = tokio::sync::Mutex::new(Some(task));
-        Ok(Self { gvr, store, status, subscribers, compare, debounce, during_sync, stop, task, abort })
+        Ok(Self {
+            gvr,
+            store,
+            status,
+            subscribers,
+            compare,
+            debounce,
+            during_sync,
+            stop,
+            task,
+            abort,
+        })
     }
 
     /// What is watched.
@@ -143,7 +166,10 @@ impl<S: Store> Watcher<S> {
     /// [`WatcherConfig::call_on_change_during_sync`] is on.
     pub fn changes(&self) -> ChangesStream {
         let during_sync = self.during_sync && !self.is_synced();
-        ChangesStream::new(self.subscribers.subscribe(self.compare, self.debounce, during_sync))
+        ChangesStream::new(
+            self.subscribers
+                .subscribe(self.compare, self.debounce, during_sync),
+        )
     }
 
     /// Stops: ends all requests at once, tells callbacks and streams what has gathered, waits for a running callback, and
@@ -158,7 +184,10 @@ impl<S: Store> Watcher<S> {
             if let Err(error) = running.await
                 && error.is_panic()
             {
-                tracing::error!(watcher = self.status.watcher(), "the watcher's task panicked");
+                tracing::error!(
+                    watcher = self.status.watcher(),
+                    "the watcher's task panicked"
+                );
             }
             *task = None;
         }
@@ -173,7 +202,9 @@ impl<S> Drop for Watcher<S> {
 
 impl<S> fmt::Debug for Watcher<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher").field("watcher", &self.status.watcher()).finish_non_exhaustive()
+        f.debug_struct("Watcher")
+            .field("watcher", &self.status.watcher())
+            .finish_non_exhaustive()
     }
 }
 
@@ -214,7 +245,11 @@ pub async fn wait_for_all(
     let handles: Vec<SyncHandle> = watchers.into_iter().collect();
     let waits = join_all(handles.iter().map(|handle| handle.wait_for_sync(deadline))).await;
     let errors: Vec<SyncError> = waits.into_iter().filter_map(Result::err).collect();
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
 }
 
 /// Names a watcher in messages.

@@ -11,7 +11,8 @@ use super::status::StatusCell;
 use super::subscription::{Notice, Subscription};
 
 pub(super) type OnChange<S> = Box<dyn Fn(Arc<S>, Changes) -> BoxFuture<'static, ()> + Send + Sync>;
-pub(super) type OnSyncComplete<S> = Box<dyn Fn(Arc<S>, usize) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(super) type OnSyncComplete<S> =
+    Box<dyn Fn(Arc<S>, usize) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The callbacks of one watcher.
 pub(super) struct Callbacks<S> {
@@ -25,7 +26,12 @@ impl<S> Callbacks<S> {
     }
 
     /// Calls for each notice, one after the other, until the watcher has ended and everything was told.
-    pub(super) async fn run(self, mut subscription: Subscription, store: Arc<S>, status: &StatusCell) {
+    pub(super) async fn run(
+        self,
+        mut subscription: Subscription,
+        store: Arc<S>,
+        status: &StatusCell,
+    ) {
         while let Some(notice) = subscription.next().await {
             let store = Arc::clone(&store);
             match notice {
@@ -36,7 +42,12 @@ impl<S> Callbacks<S> {
                 }
                 Notice::Synced(count) => {
                     if let Some(on_sync_complete) = &self.on_sync_complete {
-                        guard("on_sync_complete", || on_sync_complete(store, count), status).await;
+                        guard(
+                            "on_sync_complete",
+                            || on_sync_complete(store, count),
+                            status,
+                        )
+                        .await;
                     }
                 }
             }
@@ -44,9 +55,21 @@ impl<S> Callbacks<S> {
     }
 }
 
-async fn guard(name: &'static str, call: impl FnOnce() -> BoxFuture<'static, ()>, status: &StatusCell) {
-    if AssertUnwindSafe(async { call().await }).catch_unwind().await.is_err() {
+async fn guard(
+    name: &'static str,
+    call: impl FnOnce() -> BoxFuture<'static, ()>,
+    status: &StatusCell,
+) {
+    if AssertUnwindSafe(async { call().await })
+        .catch_unwind()
+        .await
+        .is_err()
+    {
         status.callback_panicked();
-        tracing::error!(watcher = status.watcher(), callback = name, "a callback panicked; the watch goes on");
+        tracing::error!(
+            watcher = status.watcher(),
+            callback = name,
+            "a callback panicked; the watch goes on"
+        );
     }
 }

@@ -65,13 +65,25 @@ impl Change {
         self.object.as_ref()
     }
 
-    fn new(kind: ChangeKind, reference: &ObjectRef, old: Option<Stored>, new: Option<Stored>) -> Self {
+    fn new(
+        kind: ChangeKind,
+        reference: &ObjectRef,
+        old: Option<Stored>,
+        new: Option<Stored>,
+    ) -> Self {
         let old_keys = old.as_ref().map(Stored::keys);
         let new_keys = new.as_ref().map(Stored::keys);
         let last = new.or(old);
         let uid = last.as_ref().and_then(Stored::uid).map(Into::into);
         let object = last.as_ref().and_then(Stored::object).cloned();
-        Self { kind, reference: reference.clone(), uid, old_keys, new_keys, object }
+        Self {
+            kind,
+            reference: reference.clone(),
+            uid,
+            old_keys,
+            new_keys,
+            object,
+        }
     }
 }
 
@@ -182,13 +194,23 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn new(compare: Compare) -> Self {
-        Self { compare, objects: BTreeMap::new(), first: None, last: None }
+        Self {
+            compare,
+            objects: BTreeMap::new(),
+            first: None,
+            last: None,
+        }
     }
 
     /// Adds what one event or relist changed at `now`. What changes nothing is passed over, so that it does not put
     /// a debounced call off.
     pub(super) fn add(&mut self, difference: &Difference, now: Instant) {
-        let Difference { reference, previous, current, .. } = difference;
+        let Difference {
+            reference,
+            previous,
+            current,
+            ..
+        } = difference;
         if let (Some(old), Some(new)) = (previous, current)
             && old.uid() == new.uid()
             && self.compare.is_same(old, new)
@@ -207,7 +229,8 @@ impl Pending {
             }
             None if previous.is_none() && current.is_none() => return,
             None => {
-                self.objects.insert(reference.clone(), (previous.clone(), current.clone()));
+                self.objects
+                    .insert(reference.clone(), (previous.clone(), current.clone()));
             }
         }
         self.first.get_or_insert(now);
@@ -225,15 +248,32 @@ impl Pending {
     /// Takes what has gathered; empty when all of it came to nothing.
     pub(super) fn take(&mut self, initial_sync: bool) -> Changes {
         (self.first, self.last) = (None, None);
-        let mut changes = Changes { initial_sync, ..Changes::default() };
+        let mut changes = Changes {
+            initial_sync,
+            ..Changes::default()
+        };
         for (reference, states) in std::mem::take(&mut self.objects) {
             match states {
                 (None, None) => {}
-                (None, new) => changes.push(Change::new(ChangeKind::Created, &reference, None, new)),
-                (old, None) => changes.push(Change::new(ChangeKind::Deleted, &reference, old, None)),
+                (None, new) => {
+                    changes.push(Change::new(ChangeKind::Created, &reference, None, new));
+                }
+                (old, None) => {
+                    changes.push(Change::new(ChangeKind::Deleted, &reference, old, None));
+                }
                 (Some(old), Some(new)) if old.uid() != new.uid() => {
-                    changes.push(Change::new(ChangeKind::Deleted, &reference, Some(old), None));
-                    changes.push(Change::new(ChangeKind::Created, &reference, None, Some(new)));
+                    changes.push(Change::new(
+                        ChangeKind::Deleted,
+                        &reference,
+                        Some(old),
+                        None,
+                    ));
+                    changes.push(Change::new(
+                        ChangeKind::Created,
+                        &reference,
+                        None,
+                        Some(new),
+                    ));
                 }
                 (Some(old), Some(new)) if self.compare.is_same(&old, &new) => {}
                 (old, new) => changes.push(Change::new(ChangeKind::Modified, &reference, old, new)),
@@ -251,8 +291,11 @@ mod tests {
 
     fn state(uid: &str, version: &str, content: &str) -> Option<Stored> {
         let object = json!({"metadata": {"name": "x", "uid": uid, "resourceVersion": version}, "data": content});
-        let (object, keys) =
-            Record::new(Object::from_value(&object).unwrap(), &IndexSet::new(["data"]).unwrap()).into_parts();
+        let (object, keys) = Record::new(
+            Object::from_value(&object).unwrap(),
+            &IndexSet::new(["data"]).unwrap(),
+        )
+        .into_parts();
         Some(Stored::whole(object, keys))
     }
 
@@ -260,12 +303,19 @@ mod tests {
     fn walk(states: &[Option<Stored>]) -> Vec<(ChangeKind, String)> {
         let mut pending = Pending::new(Compare::Content);
         for pair in states.windows(2) {
-            let difference = Difference::new(ObjectRef::cluster("x"), pair[0].clone(), pair[1].clone());
+            let difference =
+                Difference::new(ObjectRef::cluster("x"), pair[0].clone(), pair[1].clone());
             pending.add(&difference, Instant::now());
         }
         let changes = pending.take(false);
-        assert_eq!(changes.len(), changes.created() + changes.modified() + changes.deleted());
-        changes.iter().map(|change| (change.kind(), change.uid().unwrap().to_owned())).collect()
+        assert_eq!(
+            changes.len(),
+            changes.created() + changes.modified() + changes.deleted()
+        );
+        changes
+            .iter()
+            .map(|change| (change.kind(), change.uid().unwrap().to_owned()))
+            .collect()
     }
 
     #[test]
@@ -276,30 +326,59 @@ mod tests {
     #[test]
     fn deleted_and_recreated_is_both() {
         let changes = walk(&[state("1", "1", "a"), None, state("2", "3", "a")]);
-        assert_eq!(changes, [(ChangeKind::Deleted, "1".into()), (ChangeKind::Created, "2".into())]);
-        assert_eq!(walk(&[state("1", "1", "a"), state("2", "3", "a")]), changes, "as a relist sees it");
+        assert_eq!(
+            changes,
+            [
+                (ChangeKind::Deleted, "1".into()),
+                (ChangeKind::Created, "2".into())
+            ]
+        );
+        assert_eq!(
+            walk(&[state("1", "1", "a"), state("2", "3", "a")]),
+            changes,
+            "as a relist sees it"
+        );
     }
 
     #[test]
     fn modified_twice_is_modified_once() {
-        let changes = walk(&[state("1", "1", "a"), state("1", "2", "b"), state("1", "3", "c")]);
+        let changes = walk(&[
+            state("1", "1", "a"),
+            state("1", "2", "b"),
+            state("1", "3", "c"),
+        ]);
         assert_eq!(changes, [(ChangeKind::Modified, "1".into())]);
     }
 
     #[test]
     fn what_came_back_to_where_it_was_is_nothing() {
-        assert_eq!(walk(&[state("1", "1", "a"), state("1", "2", "b"), state("1", "3", "a")]), []);
+        assert_eq!(
+            walk(&[
+                state("1", "1", "a"),
+                state("1", "2", "b"),
+                state("1", "3", "a")
+            ]),
+            []
+        );
     }
 
     #[test]
     fn a_new_version_of_the_same_content_is_nothing_and_puts_nothing_off() {
         let mut pending = Pending::new(Compare::Content);
-        let same = Difference::new(ObjectRef::cluster("x"), state("1", "1", "a"), state("1", "2", "a"));
+        let same = Difference::new(
+            ObjectRef::cluster("x"),
+            state("1", "1", "a"),
+            state("1", "2", "a"),
+        );
         pending.add(&same, Instant::now());
         assert_eq!(pending.times(), None);
         let mut pending = Pending::new(Compare::Version);
         pending.add(&same, Instant::now());
-        assert_eq!(pending.take(false).modified(), 1, "where only metadata is known, a new version counts");
+        assert_eq!(
+            pending.take(false).modified(),
+            1,
+            "where only metadata is known, a new version counts"
+        );
     }
 
     #[test]
@@ -307,26 +386,53 @@ mod tests {
         // a -> b is pending; b -> b with a new version adds nothing, but the state reported is the last one.
         let mut pending = Pending::new(Compare::Content);
         let reference = ObjectRef::cluster("x");
-        let states = [state("1", "1", "a"), state("1", "2", "b"), state("1", "3", "b")];
+        let states = [
+            state("1", "1", "a"),
+            state("1", "2", "b"),
+            state("1", "3", "b"),
+        ];
         for pair in states.windows(2) {
-            pending.add(&Difference::new(reference.clone(), pair[0].clone(), pair[1].clone()), Instant::now());
+            pending.add(
+                &Difference::new(reference.clone(), pair[0].clone(), pair[1].clone()),
+                Instant::now(),
+            );
         }
         let changes = pending.take(false);
-        assert_eq!(changes.iter().next().unwrap().object().unwrap().resource_version(), Some("3"));
+        assert_eq!(
+            changes
+                .iter()
+                .next()
+                .unwrap()
+                .object()
+                .unwrap()
+                .resource_version(),
+            Some("3")
+        );
     }
 
     #[test]
     fn keys_before_and_after_are_told() {
         let mut pending = Pending::new(Compare::Content);
         pending.add(
-            &Difference::new(ObjectRef::cluster("x"), state("1", "1", "a"), state("1", "2", "b")),
+            &Difference::new(
+                ObjectRef::cluster("x"),
+                state("1", "1", "a"),
+                state("1", "2", "b"),
+            ),
             Instant::now(),
         );
-        pending.add(&Difference::new(ObjectRef::cluster("x"), state("1", "2", "b"), None), Instant::now());
+        pending.add(
+            &Difference::new(ObjectRef::cluster("x"), state("1", "2", "b"), None),
+            Instant::now(),
+        );
         let changes = pending.take(false);
         let change = changes.iter().next().unwrap();
         assert!(change.old_keys().unwrap().primary().eq([["a"]]));
         assert!(change.new_keys().is_none());
-        assert_eq!(change.object().unwrap().resource_version(), Some("1"), "the last state that was reported");
+        assert_eq!(
+            change.object().unwrap().resource_version(),
+            Some("1"),
+            "the last state that was reported"
+        );
     }
 }

@@ -98,7 +98,10 @@ impl WatcherConfig<MemoryStore> {
             metadata_only: false,
             make_store: Box::new(MemoryStore::new),
             debounce: Debounce::default(),
-            callbacks: Callbacks { on_change: None, on_sync_complete: None },
+            callbacks: Callbacks {
+                on_change: None,
+                on_sync_complete: None,
+            },
             during_sync: false,
             page_size: DEFAULT_PAGE_SIZE,
             watch_timeout: DEFAULT_WATCH_TIMEOUT,
@@ -111,10 +114,16 @@ impl WatcherConfig<MemoryStore> {
 
     /// Keeps the objects in another store, made from the schema of this configuration. To be called before callbacks are
     /// set, since they get the store.
-    pub fn store<T: Store>(self, make: impl FnOnce(&StoreSchema) -> T + Send + 'static) -> WatcherConfig<T> {
+    pub fn store<T: Store>(
+        self,
+        make: impl FnOnce(&StoreSchema) -> T + Send + 'static,
+    ) -> WatcherConfig<T> {
         WatcherConfig {
             callbacks_before_store: !self.callbacks.is_empty(),
-            callbacks: Callbacks { on_change: None, on_sync_complete: None },
+            callbacks: Callbacks {
+                on_change: None,
+                on_sync_complete: None,
+            },
             make_store: Box::new(make),
             gvr: self.gvr,
             namespaces: self.namespaces,
@@ -196,7 +205,10 @@ impl<S: Store> WatcherConfig<S> {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.indexes.push((name.into(), expressions.into_iter().map(Into::into).collect()));
+        self.indexes.push((
+            name.into(),
+            expressions.into_iter().map(Into::into).collect(),
+        ));
         self
     }
 
@@ -238,7 +250,8 @@ impl<S: Store> WatcherConfig<S> {
         F: Fn(Arc<S>, Changes) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        let callback: OnChange<S> = Box::new(move |store, changes| Box::pin(callback(store, changes)));
+        let callback: OnChange<S> =
+            Box::new(move |store, changes| Box::pin(callback(store, changes)));
         self.callbacks.on_change = Some(callback);
         self
     }
@@ -257,13 +270,17 @@ impl<S: Store> WatcherConfig<S> {
         F: Fn(Arc<S>, usize) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        let callback: OnSyncComplete<S> = Box::new(move |store, count| Box::pin(callback(store, count)));
+        let callback: OnSyncComplete<S> =
+            Box::new(move |store, count| Box::pin(callback(store, count)));
         self.callbacks.on_sync_complete = Some(callback);
         self
     }
 
     /// As [`WatcherConfig::on_sync_complete`], for a plain closure.
-    pub fn on_sync_complete_fn(self, callback: impl Fn(Arc<S>, usize) + Send + Sync + 'static) -> Self {
+    pub fn on_sync_complete_fn(
+        self,
+        callback: impl Fn(Arc<S>, usize) + Send + Sync + 'static,
+    ) -> Self {
         self.on_sync_complete(move |store, count| {
             callback(store, count);
             std::future::ready(())
@@ -312,16 +329,23 @@ impl<S: Store> WatcherConfig<S> {
     /// Checks everything that can be checked without a server.
     pub(super) fn check(mut self) -> Result<Checked<S>, ConfigError> {
         let gvr = self.gvr.clone();
-        let invalid = |field, reason: &dyn ToString| ConfigError::new(&gvr, field, reason.to_string());
+        let invalid = |field, reason: &dyn ToString| ConfigError::new(&gvr, field, reason);
         gvr.validate().map_err(|error| invalid("gvr", &error))?;
-        self.check_namespaces().map_err(|reason| invalid("namespace", &reason))?;
+        self.check_namespaces()
+            .map_err(|reason| invalid("namespace", &reason))?;
         if let Some(selector) = &self.label_selector {
-            check_selector(selector, |text| text.parse::<LabelSelector>().map(|selector| selector.is_empty()))
-                .map_err(|reason| invalid("label_selector", &reason))?;
+            check_selector(selector, |text| {
+                text.parse::<LabelSelector>()
+                    .map(|selector| selector.is_empty())
+            })
+            .map_err(|reason| invalid("label_selector", &reason))?;
         }
         if let Some(selector) = &self.field_selector {
-            check_selector(selector, |text| text.parse::<FieldSelector>().map(|selector| selector.is_empty()))
-                .map_err(|reason| invalid("field_selector", &reason))?;
+            check_selector(selector, |text| {
+                text.parse::<FieldSelector>()
+                    .map(|selector| selector.is_empty())
+            })
+            .map_err(|reason| invalid("field_selector", &reason))?;
         }
         let selector = match &self.client_side_field_selector {
             None => None,
@@ -333,28 +357,47 @@ impl<S: Store> WatcherConfig<S> {
                 Some(parsed.map_err(|error| invalid("client_side_field_selector", &error))?)
             }
         };
-        self.debounce.check().map_err(|reason| invalid("debounce", &reason))?;
+        self.debounce
+            .check()
+            .map_err(|reason| invalid("debounce", &reason))?;
         if self.page_size == 0 {
-            return Err(invalid("page_size", &"it is 0; a page has at least one object"));
+            return Err(invalid(
+                "page_size",
+                &"it is 0; a page has at least one object",
+            ));
         }
         if !(Duration::from_secs(1)..=MOST_WATCH_TIMEOUT).contains(&self.watch_timeout) {
-            return Err(invalid("watch_timeout", &"it is not from one second to a day"));
+            return Err(invalid(
+                "watch_timeout",
+                &"it is not from one second to a day",
+            ));
         }
         if self.callbacks_before_store {
-            return Err(invalid("store", &"it was set after a callback, which would be lost; set the store first"));
+            return Err(invalid(
+                "store",
+                &"it was set after a callback, which would be lost; set the store first",
+            ));
         }
         let mut indexes = match &self.index_by {
             None => IndexSet::default(),
-            Some(expressions) => IndexSet::new(expressions).map_err(|error| invalid("index_by", &error))?,
+            Some(expressions) => {
+                IndexSet::new(expressions).map_err(|error| invalid("index_by", &error))?
+            }
         };
         for (name, expressions) in &self.indexes {
-            indexes = indexes.with(name, expressions).map_err(|error| invalid("index", &error))?;
+            indexes = indexes
+                .with(name, expressions)
+                .map_err(|error| invalid("index", &error))?;
         }
         let indexer = Indexer::new(indexes, &self.ignore_fields, selector)
             .map_err(|error| invalid("ignore_fields", &error))?;
-        let schema =
-            StoreSchema::new(gvr.clone(), Arc::clone(indexer.indexes())).metadata_only(self.metadata_only);
-        let compare = if self.metadata_only { Compare::Version } else { Compare::Content };
+        let schema = StoreSchema::new(gvr.clone(), Arc::clone(indexer.indexes()))
+            .metadata_only(self.metadata_only);
+        let compare = if self.metadata_only {
+            Compare::Version
+        } else {
+            Compare::Content
+        };
         let store = (self.make_store)(&schema);
         Ok(Checked {
             gvr,
@@ -372,12 +415,16 @@ impl<S: Store> WatcherConfig<S> {
             watch_timeout: self.watch_timeout,
             initial_list: self.initial_list,
             wait_for_resource: self.wait_for_resource,
-            random: self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
+            random: self
+                .seed
+                .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
         })
     }
 
     fn check_namespaces(&mut self) -> Result<(), String> {
-        let Namespaces::Named(names) = &mut self.namespaces else { return Ok(()) };
+        let Namespaces::Named(names) = &mut self.namespaces else {
+            return Ok(());
+        };
         if names.is_empty() {
             return Err("no namespace is named; leave it out to watch all of them".to_owned());
         }
@@ -397,7 +444,10 @@ impl<S: Store> WatcherConfig<S> {
 
 const EMPTY_SELECTOR: &str = "it is empty and would select everything; leave it out to do so";
 
-fn check_selector<E: ToString>(text: &str, parse: impl FnOnce(&str) -> Result<bool, E>) -> Result<(), String> {
+fn check_selector<E: ToString>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<bool, E>,
+) -> Result<(), String> {
     match parse(text) {
         Ok(false) => Ok(()),
         Ok(true) => Err(EMPTY_SELECTOR.to_owned()),

@@ -19,8 +19,13 @@ pub struct Debounce(Mode);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    Trailing { interval: Duration, max_wait: Duration },
-    Leading { interval: Duration },
+    Trailing {
+        interval: Duration,
+        max_wait: Duration,
+    },
+    Leading {
+        interval: Duration,
+    },
     None,
 }
 
@@ -29,7 +34,11 @@ impl Debounce {
     /// that is longer) after the first change gathered. `interval` must not be zero.
     #[must_use]
     pub const fn trailing(interval: Duration) -> Self {
-        let max_wait = if interval.as_nanos() > DEFAULT_MAX_WAIT.as_nanos() { interval } else { DEFAULT_MAX_WAIT };
+        let max_wait = if interval.as_nanos() > DEFAULT_MAX_WAIT.as_nanos() {
+            interval
+        } else {
+            DEFAULT_MAX_WAIT
+        };
         Self(Mode::Trailing { interval, max_wait })
     }
 
@@ -74,7 +83,9 @@ impl Debounce {
     pub(crate) fn due(self, first: Instant, last: Instant, previous: Option<Instant>) -> Instant {
         match self.0 {
             Mode::Trailing { interval, max_wait } => (last + interval).min(first + max_wait),
-            Mode::Leading { interval } => previous.map_or(first, |previous| first.max(previous + interval)),
+            Mode::Leading { interval } => {
+                previous.map_or(first, |previous| first.max(previous + interval))
+            }
             Mode::None => first,
         }
     }
@@ -115,15 +126,26 @@ mod tests {
         let start = Instant::now();
         let debounce = Debounce::leading(Duration::from_millis(500));
         assert_eq!(debounce.due(start, start, None), start);
-        assert_eq!(debounce.due(at(start, 100), at(start, 400), Some(start)), at(start, 500));
-        assert_eq!(debounce.due(at(start, 900), at(start, 900), Some(start)), at(start, 900));
+        assert_eq!(
+            debounce.due(at(start, 100), at(start, 400), Some(start)),
+            at(start, 500)
+        );
+        assert_eq!(
+            debounce.due(at(start, 900), at(start, 900), Some(start)),
+            at(start, 900)
+        );
     }
 
     #[test]
     fn durations_that_make_no_sense_are_refused() {
         assert!(Debounce::trailing(Duration::ZERO).check().is_err());
         assert!(Debounce::leading(Duration::ZERO).check().is_err());
-        assert!(Debounce::default().max_wait(Duration::from_millis(1)).check().is_err());
+        assert!(
+            Debounce::default()
+                .max_wait(Duration::from_millis(1))
+                .check()
+                .is_err()
+        );
         assert!(Debounce::trailing(Duration::from_secs(60)).check().is_ok());
         assert!(Debounce::none().check().is_ok());
     }

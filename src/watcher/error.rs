@@ -16,8 +16,12 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(gvr: &Gvr, field: &'static str, reason: impl ToString) -> Self {
-        Self { gvr: gvr.clone(), field, reason: reason.to_string() }
+    pub(super) fn new(gvr: &Gvr, field: &'static str, reason: &(impl ToString + ?Sized)) -> Self {
+        Self {
+            gvr: gvr.clone(),
+            field,
+            reason: reason.to_string(),
+        }
     }
 
     /// The name of the setting that is wrong, such as `namespace` or `index_by`.
@@ -75,7 +79,9 @@ impl Problem {
     /// Whether only somebody's action helps: waiting for the sync is of no use.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
-            Self::Client(error) => error.is_not_served() || error.is_forbidden() || error.is_scope(),
+            Self::Client(error) => {
+                error.is_not_served() || error.is_forbidden() || error.is_scope()
+            }
             _ => false,
         }
     }
@@ -87,7 +93,9 @@ impl Inner {
             Problem::Client(error) if error.is_forbidden() => {
                 "; grant the verbs list and watch on this resource to the user or service account"
             }
-            Problem::Client(error) if error.is_unauthorized() => "; the credentials are missing, wrong or expired",
+            Problem::Client(error) if error.is_unauthorized() => {
+                "; the credentials are missing, wrong or expired"
+            }
             _ => "",
         }
     }
@@ -95,7 +103,11 @@ impl Inner {
 
 impl WatchError {
     pub(super) fn new(watcher: &str, operation: &'static str, problem: Problem) -> Self {
-        Self(Arc::new(Inner { watcher: watcher.to_owned(), operation, problem }))
+        Self(Arc::new(Inner {
+            watcher: watcher.to_owned(),
+            operation,
+            problem,
+        }))
     }
 
     /// Whether the server refused for a reason that waiting does not mend: no permission, no such resource, or a
@@ -119,7 +131,9 @@ impl WatchError {
         use Problem as P;
         self.0.operation == other.0.operation
             && match (&self.0.problem, &other.0.problem) {
-                (P::Client(a), P::Client(b)) => a.status().map(|s| s.code) == b.status().map(|s| s.code),
+                (P::Client(a), P::Client(b)) => {
+                    a.status().map(|s| s.code) == b.status().map(|s| s.code)
+                }
                 (P::Unreadable(a, _), P::Unreadable(b, _)) => a == b,
                 (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
             }

@@ -31,7 +31,10 @@ enum List {
     /// None is being built.
     Idle,
     /// The first one: `listed` by this attempt, `stale` from attempts before it.
-    First { listed: HashSet<ObjectRef>, stale: HashSet<ObjectRef> },
+    First {
+        listed: HashSet<ObjectRef>,
+        stale: HashSet<ObjectRef>,
+    },
     /// A later one.
     Relist(HashMap<ObjectRef, Record>),
 }
@@ -51,8 +54,19 @@ impl<S: Store + ?Sized> Pipeline<S> {
         status: Arc<StatusCell>,
         subscribers: Arc<Subscribers>,
     ) -> Self {
-        let list = List::First { listed: HashSet::new(), stale: HashSet::new() };
-        Self { store, scope, index, status, subscribers, list, unreadable: Unreadable::default() }
+        let list = List::First {
+            listed: HashSet::new(),
+            stale: HashSet::new(),
+        };
+        Self {
+            store,
+            scope,
+            index,
+            status,
+            subscribers,
+            list,
+            unreadable: Unreadable::default(),
+        }
     }
 
     fn init(&mut self) {
@@ -130,7 +144,10 @@ impl<S: Store + ?Sized> Pipeline<S> {
                         records.entry(reference).or_insert(record);
                     }
                 }
-                let differences = self.store.replace(&self.scope, records.into_values().collect()).await?;
+                let differences = self
+                    .store
+                    .replace(&self.scope, records.into_values().collect())
+                    .await?;
                 self.tell(&differences);
             }
             List::Relist(records) => {
@@ -161,8 +178,14 @@ impl<S: Store + ?Sized> Pipeline<S> {
     }
 
     /// Drops an object from the store. `last` is its last state, for stores that keep no bodies.
-    async fn drop_object(&self, reference: &ObjectRef, last: Option<Object>) -> Result<(), StoreError> {
-        let Some(previous) = self.store.delete(reference).await? else { return Ok(()) };
+    async fn drop_object(
+        &self,
+        reference: &ObjectRef,
+        last: Option<Object>,
+    ) -> Result<(), StoreError> {
+        let Some(previous) = self.store.delete(reference).await? else {
+            return Ok(());
+        };
         let previous = match last {
             Some(last) if previous.object().is_none() => Stored::whole(last, previous.keys()),
             _ => previous,
@@ -172,7 +195,8 @@ impl<S: Store + ?Sized> Pipeline<S> {
     }
 
     fn tell(&self, differences: &[Difference]) {
-        self.subscribers.changed(differences, !self.status.is_synced());
+        self.subscribers
+            .changed(differences, !self.status.is_synced());
     }
 }
 

@@ -161,7 +161,9 @@ impl<K: Sink> Reflector<K> {
                 self.machine.refuse_streaming();
             }
             let step = self.machine.next();
-            if !matches!(step, Step::Wait(_) | Step::Watch { .. }) && std::mem::take(&mut self.fresh) {
+            if !matches!(step, Step::Wait(_) | Step::Watch { .. })
+                && std::mem::take(&mut self.fresh)
+            {
                 // A sink takes the beginning of a list without touching its store.
                 let _ = self.sink.accept(Event::Init).await;
             }
@@ -210,14 +212,23 @@ impl<K: Sink> Reflector<K> {
     }
 
     /// Reports a problem and tells the machine.
-    async fn fail(&mut self, operation: &'static str, problem: Problem, input: Input) -> Result<(), Over> {
-        self.status.failed(self.scope, WatchError::new(self.status.watcher(), operation, problem));
+    async fn fail(
+        &mut self,
+        operation: &'static str,
+        problem: Problem,
+        input: Input,
+    ) -> Result<(), Over> {
+        self.status.failed(
+            self.scope,
+            WatchError::new(self.status.watcher(), operation, problem),
+        );
         self.input(input).await
     }
 
     /// Reports what does not stop the watch.
     fn warn(&self, operation: &'static str, problem: Problem) {
-        self.status.warn(&WatchError::new(self.status.watcher(), operation, problem));
+        self.status
+            .warn(&WatchError::new(self.status.watcher(), operation, problem));
     }
 
     /// Hands an event on.
@@ -229,9 +240,14 @@ impl<K: Sink> Reflector<K> {
             Err(error) => {
                 self.status.failed(
                     self.scope,
-                    WatchError::new(self.status.watcher(), operation, Problem::Store(error.to_string())),
+                    WatchError::new(
+                        self.status.watcher(),
+                        operation,
+                        Problem::Store(error.to_string()),
+                    ),
                 );
-                self.machine.input(Input::NotStored, Instant::now(), self.random.f64());
+                self.machine
+                    .input(Input::NotStored, Instant::now(), self.random.f64());
                 self.fresh = true;
                 Err(Over)
             }
@@ -239,7 +255,11 @@ impl<K: Sink> Reflector<K> {
     }
 
     /// Sends a request; an answer other than a success of JSON is told to the machine.
-    async fn open(&mut self, operation: &'static str, request: Request<Body>) -> Result<Body, Over> {
+    async fn open(
+        &mut self,
+        operation: &'static str,
+        request: Request<Body>,
+    ) -> Result<Body, Over> {
         match self.client.send(request).await {
             Ok(response) if response.status().is_success() => {
                 let found = foreign_content(&response);
@@ -247,7 +267,12 @@ impl<K: Sink> Reflector<K> {
                     None => Ok(response.into_body()),
                     Some(found) => {
                         let expected = "JSON".to_owned();
-                        self.fail(operation, Problem::Foreign { expected, found }, Input::Failed).await?;
+                        self.fail(
+                            operation,
+                            Problem::Foreign { expected, found },
+                            Input::Failed,
+                        )
+                        .await?;
                         Err(Over)
                     }
                 }
@@ -256,17 +281,21 @@ impl<K: Sink> Reflector<K> {
                 let described = format!("{operation} of {}", self.target.gvr);
                 let (parts, body) = response.into_parts();
                 let short = Response::from_parts(parts.clone(), Body::empty());
-                let error =
-                    match tokio::time::timeout(BODY_STALL, ClientError::refusal(&described, Response::from_parts(parts, body)))
-                        .await
-                    {
-                        Ok(error) => error,
-                        Err(_) => ClientError::refusal(&described, short).await,
-                    };
+                let error = match tokio::time::timeout(
+                    BODY_STALL,
+                    ClientError::refusal(&described, Response::from_parts(parts, body)),
+                )
+                .await
+                {
+                    Ok(error) => error,
+                    Err(_) => ClientError::refusal(&described, short).await,
+                };
                 self.refused(operation, error).await
             }
             Err(error) => {
-                self.fail(operation, Problem::Client(error), Input::Failed).await?;
+                renew_credentials(&self.client, &error, &self.status).await;
+                self.fail(operation, Problem::Client(error), Input::Failed)
+                    .await?;
                 Err(Over)
             }
         }
@@ -277,7 +306,9 @@ impl<K: Sink> Reflector<K> {
         if error.is_not_served() {
             self.client.forget(&self.target.gvr);
         }
-        self.fail(operation, Problem::Client(error), Input::Refused(refusal)).await?;
+        renew_credentials(&self.client, &error, &self.status).await;
+        self.fail(operation, Problem::Client(error), Input::Refused(refusal))
+            .await?;
         Err(Over)
     }
 
@@ -285,16 +316,24 @@ impl<K: Sink> Reflector<K> {
 
     /// Reads one page, decoding items as they arrive.
     async fn list(&mut self, token: Option<String>, limit: bool) -> Result<(), Over> {
-        let mut body = self.open("list", self.target.list(token.as_deref(), limit)).await?;
+        let mut body = self
+            .open("list", self.target.list(token.as_deref(), limit))
+            .await?;
         let mut items = Items::new();
         loop {
             let chunk = match tokio::time::timeout(BODY_STALL, next_chunk(&mut body)).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => break,
-                Ok(Err(reason)) => return self.fail("list", Problem::Broken(reason), Input::Failed).await,
+                Ok(Err(reason)) => {
+                    return self
+                        .fail("list", Problem::Broken(reason), Input::Failed)
+                        .await;
+                }
                 Err(_) => {
                     let reason = format!("nothing came for {BODY_STALL:?}");
-                    return self.fail("list", Problem::Broken(reason), Input::Failed).await;
+                    return self
+                        .fail("list", Problem::Broken(reason), Input::Failed)
+                        .await;
                 }
             };
             let mut chunk = &chunk[..];
@@ -318,7 +357,8 @@ impl<K: Sink> Reflector<K> {
             }
             Err(found) => {
                 let expected = format!("list of {}", self.target.gvr);
-                self.fail("list", Problem::Foreign { expected, found }, Input::Failed).await
+                self.fail("list", Problem::Foreign { expected, found }, Input::Failed)
+                    .await
             }
         }
     }
@@ -326,9 +366,10 @@ impl<K: Sink> Reflector<K> {
     async fn not_a_list(&mut self, error: FrameError) -> Result<(), Over> {
         let problem = match error {
             FrameError::Truncated => Problem::Broken(error.to_string()),
-            FrameError::NoList | FrameError::TooLarge => {
-                Problem::Foreign { expected: format!("list of {}", self.target.gvr), found: error.to_string() }
-            }
+            FrameError::NoList | FrameError::TooLarge => Problem::Foreign {
+                expected: format!("list of {}", self.target.gvr),
+                found: error.to_string(),
+            },
         };
         self.fail("list", problem, Input::Failed).await
     }
@@ -344,17 +385,27 @@ impl<K: Sink> Reflector<K> {
     /// An object of a list that cannot be read: reported, and passed over.
     fn unreadable(&self, json: &[u8], reason: String) -> Event {
         let reference = identify(json).map(|identity| identity.reference);
-        let named = reference.as_ref().map_or_else(|| "an object without a name".to_owned(), ToString::to_string);
+        let named = reference.as_ref().map_or_else(
+            || "an object without a name".to_owned(),
+            ToString::to_string,
+        );
         self.warn("list", Problem::Unreadable(named, reason));
         Event::InitUnreadable(reference)
     }
 
     /// Reports a list that is older than what was seen, if this one is.
     async fn complete(&mut self, operation: &'static str, input: Input) -> Result<(), Over> {
-        if let Input::Page { version, token: None } | Input::InitialEventsEnd { version } = &input
+        if let Input::Page {
+            version,
+            token: None,
+        }
+        | Input::InitialEventsEnd { version } = &input
             && compare_resource_versions(version, self.machine.version()) == Some(Ordering::Less)
         {
-            let problem = Problem::Stale { listed: version.clone(), seen: self.machine.version().to_owned() };
+            let problem = Problem::Stale {
+                listed: version.clone(),
+                seen: self.machine.version().to_owned(),
+            };
             return self.fail(operation, problem, input).await;
         }
         self.input(input).await
@@ -364,9 +415,15 @@ impl<K: Sink> Reflector<K> {
 
     /// Reads a watch from `version`, or a streaming list that goes on as a watch, until it ends.
     async fn watch(&mut self, version: Option<String>) -> Result<(), Over> {
-        let operation = if version.is_some() { "watch" } else { "streaming list" };
+        let operation = if version.is_some() {
+            "watch"
+        } else {
+            "streaming list"
+        };
         let timeout = self.watch_timeout.mul_f64(1.0 + self.random.f64());
-        let mut body = self.open(operation, self.target.watch(version.as_deref(), timeout)).await?;
+        let mut body = self
+            .open(operation, self.target.watch(version.as_deref(), timeout))
+            .await?;
         self.input(Input::Opened).await?;
         let opened = Instant::now();
         let mut last_read = opened;
@@ -383,11 +440,19 @@ impl<K: Sink> Reflector<K> {
             } else {
                 (opened + timeout + WATCH_GRACE).max(last_read + WATCH_GRACE)
             };
-            let until = if streaming || connected { limit } else { limit.min(Instant::now() + STEADY) };
+            let until = if streaming || connected {
+                limit
+            } else {
+                limit.min(Instant::now() + STEADY)
+            };
             let chunk = match tokio::time::timeout_at(until, next_chunk(&mut body)).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return self.ended(operation, &mut lines).await,
-                Ok(Err(reason)) => return self.fail(operation, Problem::Broken(reason), Input::Failed).await,
+                Ok(Err(reason)) => {
+                    return self
+                        .fail(operation, Problem::Broken(reason), Input::Failed)
+                        .await;
+                }
                 Err(_) if streaming => {
                     let problem = Problem::NoProgress(Instant::now().duration_since(last_read));
                     return self.fail(operation, problem, Input::NoProgress).await;
@@ -397,7 +462,11 @@ impl<K: Sink> Reflector<K> {
                     connected = true;
                     continue;
                 }
-                Err(_) => return self.fail(operation, Problem::Silent(WATCH_GRACE), Input::Failed).await,
+                Err(_) => {
+                    return self
+                        .fail(operation, Problem::Silent(WATCH_GRACE), Input::Failed)
+                        .await;
+                }
             };
             last_read = Instant::now();
             let mut chunk = &chunk[..];
@@ -425,15 +494,20 @@ impl<K: Sink> Reflector<K> {
     }
 
     async fn garbled(&mut self, operation: &'static str, reason: String) -> Result<(), Over> {
-        self.fail(operation, Problem::Garbled(reason), Input::Garbled).await
+        self.fail(operation, Problem::Garbled(reason), Input::Garbled)
+            .await
     }
 
     async fn line(&mut self, operation: &'static str, line: &[u8]) -> Result<(), Over> {
         match parse_line(line) {
             Ok(Line::Changed(json)) => self.changed(operation, json).await,
             Ok(Line::Deleted(json)) => self.deleted(operation, json).await,
-            Ok(Line::Bookmark { version, ends_initial_events: true }) if !self.machine.is_watching() => {
-                self.complete(operation, Input::InitialEventsEnd { version }).await
+            Ok(Line::Bookmark {
+                version,
+                ends_initial_events: true,
+            }) if !self.machine.is_watching() => {
+                self.complete(operation, Input::InitialEventsEnd { version })
+                    .await
             }
             Ok(Line::Bookmark { version, .. }) => {
                 self.input(Input::Bookmark { version }).await?;
@@ -443,7 +517,10 @@ impl<K: Sink> Reflector<K> {
                 Ok(())
             }
             Ok(Line::Error { refusal, message }) => {
-                let problem = Problem::ErrorEvent { code: refusal.code, message };
+                let problem = Problem::ErrorEvent {
+                    code: refusal.code,
+                    message,
+                };
                 self.fail(operation, problem, Input::Refused(refusal)).await
             }
             Err(reason) => self.garbled(operation, reason).await,
@@ -459,12 +536,17 @@ impl<K: Sink> Reflector<K> {
         match self.decode(json, false) {
             Ok(indexed) if streaming => {
                 self.accept(operation, Event::InitApply(indexed)).await?;
-                self.input(Input::Applied { version: String::new() }).await
+                self.input(Input::Applied {
+                    version: String::new(),
+                })
+                .await
             }
             Ok(indexed) => {
                 let object = indexed.record.object();
                 let Some(version) = object.resource_version().map(str::to_owned) else {
-                    return self.garbled(operation, "an object without a resource version".to_owned()).await;
+                    return self
+                        .garbled(operation, "an object without a resource version".to_owned())
+                        .await;
                 };
                 let reference = object.reference();
                 match self.place(&version, &reference) {
@@ -484,22 +566,34 @@ impl<K: Sink> Reflector<K> {
     }
 
     async fn deleted(&mut self, operation: &'static str, json: &[u8]) -> Result<(), Over> {
-        let object = self.decode(json, false).map(|indexed| indexed.record.into_parts().0);
+        let object = self
+            .decode(json, false)
+            .map(|indexed| indexed.record.into_parts().0);
         let identity = match &object {
-            Ok(object) => Some((object.reference(), object.resource_version().map(str::to_owned))),
+            Ok(object) => Some((
+                object.reference(),
+                object.resource_version().map(str::to_owned),
+            )),
             Err(_) => identify(json).map(|identity| (identity.reference, identity.version)),
         };
         let Some((reference, version)) = identity else {
-            return self.garbled(operation, "a deletion without a name".to_owned()).await;
+            return self
+                .garbled(operation, "a deletion without a name".to_owned())
+                .await;
         };
         if !self.machine.is_watching() {
             return self.accept(operation, Event::InitDelete(reference)).await;
         }
         let Some(version) = version else {
-            return self.garbled(operation, "an object without a resource version".to_owned()).await;
+            return self
+                .garbled(operation, "an object without a resource version".to_owned())
+                .await;
         };
         match self.place(&version, &reference) {
-            Place::InOrder => self.accept(operation, Event::Delete(reference, object.ok())).await?,
+            Place::InOrder => {
+                self.accept(operation, Event::Delete(reference, object.ok()))
+                    .await?;
+            }
             Place::Known => {}
             Place::Repeated => return Ok(()),
             Place::Disorder if self.sink.known(&reference).is_none() => return Ok(()),
@@ -526,19 +620,36 @@ impl<K: Sink> Reflector<K> {
             let order = compare_resource_versions(known.resource_version()?, version)?;
             Some(order != Ordering::Less)
         };
-        if compare_resource_versions(version, self.machine.version()).is_some_and(|order| order != Ordering::Greater) {
-            return if known_is_newer().unwrap_or(false) { Place::Repeated } else { Place::Disorder };
+        if compare_resource_versions(version, self.machine.version())
+            .is_some_and(|order| order != Ordering::Greater)
+        {
+            return if known_is_newer().unwrap_or(false) {
+                Place::Repeated
+            } else {
+                Place::Disorder
+            };
         }
-        let behind = self.ahead.as_deref().and_then(|ahead| compare_resource_versions(version, ahead));
-        if behind.is_some_and(|order| order != Ordering::Greater) && known_is_newer().unwrap_or(false) {
+        let behind = self
+            .ahead
+            .as_deref()
+            .and_then(|ahead| compare_resource_versions(version, ahead));
+        if behind.is_some_and(|order| order != Ordering::Greater)
+            && known_is_newer().unwrap_or(false)
+        {
             return Place::Known;
         }
         Place::InOrder
     }
 
     /// An event's object cannot be read: reads the object by itself, so that the update is not lost.
-    async fn reread(&mut self, operation: &'static str, json: &[u8], reason: String) -> Result<(), Over> {
-        let identity = identify(json).and_then(|identity| Some((identity.reference, identity.version?)));
+    async fn reread(
+        &mut self,
+        operation: &'static str,
+        json: &[u8],
+        reason: String,
+    ) -> Result<(), Over> {
+        let identity =
+            identify(json).and_then(|identity| Some((identity.reference, identity.version?)));
         let Some((reference, version)) = identity else {
             return self.garbled(operation, reason).await;
         };
@@ -550,17 +661,26 @@ impl<K: Sink> Reflector<K> {
         }
         match self.get(&reference).await {
             Ok(Some(indexed)) => {
-                self.ahead = indexed.record.object().resource_version().map(str::to_owned);
+                self.ahead = indexed
+                    .record
+                    .object()
+                    .resource_version()
+                    .map(str::to_owned);
                 self.accept(operation, Event::Apply(indexed)).await?;
             }
             // Deleted meanwhile: the watch will say so, in its place.
             Ok(None) => {}
             Err(Unread::Content(again)) => {
-                let problem = Problem::Unreadable(reference.to_string(), format!("{reason}; read by itself: {again}"));
+                let problem = Problem::Unreadable(
+                    reference.to_string(),
+                    format!("{reason}; read by itself: {again}"),
+                );
                 self.warn(operation, problem);
             }
             Err(Unread::Request(error)) => {
-                let input = error.code().map_or(Input::Failed, |_| Input::Refused(refusal_of(&error)));
+                let input = error
+                    .code()
+                    .map_or(Input::Failed, |_| Input::Refused(refusal_of(&error)));
                 return self.fail("get", Problem::Client(error), input).await;
             }
         }
@@ -570,7 +690,11 @@ impl<K: Sink> Reflector<K> {
     /// Reads one object by itself; `None` if there is none.
     async fn get(&self, reference: &ObjectRef) -> Result<Option<Indexed>, Unread> {
         let operation = format!("get of {reference}");
-        let response = self.client.send(self.target.get(reference)).await.map_err(Unread::Request)?;
+        let response = self
+            .client
+            .send(self.target.get(reference))
+            .await
+            .map_err(Unread::Request)?;
         let answer = async {
             if response.status().is_success() {
                 read_body(&operation, response.into_body(), MOST_PIECE).await
@@ -588,14 +712,31 @@ impl<K: Sink> Reflector<K> {
 
     /// Reads one object of ours; the reason if it is none.
     fn decode(&self, json: &[u8], listed: bool) -> Result<Indexed, String> {
-        let indexed = self.indexer.decode(json, listed.then_some(&self.type_meta)).map_err(|error| error.to_string())?;
+        let indexed = self
+            .indexer
+            .decode(json, listed.then_some(&self.type_meta))
+            .map_err(|error| error.to_string())?;
         let object = indexed.record.object();
         let (api_version, kind) = &self.type_meta;
         if object.api_version() != &**api_version || object.kind() != &**kind {
-            let found: String = format!("{} {}", object.api_version(), object.kind()).chars().take(200).collect();
+            let found: String = format!("{} {}", object.api_version(), object.kind())
+                .chars()
+                .take(200)
+                .collect();
             return Err(format!("it is a {found} and no {api_version} {kind}"));
         }
         Ok(indexed)
+    }
+}
+
+/// Has the client read its credentials again if the server no longer takes them, or they could not be had. Whether that
+/// helped, the next attempt shows.
+pub(super) async fn renew_credentials(client: &Client, error: &ClientError, status: &StatusCell) {
+    if !error.is_unauthorized() && !error.is_credentials() {
+        return;
+    }
+    if let Err(error) = client.renew().await {
+        tracing::debug!(watcher = status.watcher(), %error, "credentials could not be renewed");
     }
 }
 
@@ -618,7 +759,11 @@ enum Unread {
 /// What an answer is instead of JSON.
 fn foreign_content(response: &Response<Body>) -> Option<String> {
     let content_type = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
-    let is_json = content_type.split(';').next()?.trim().eq_ignore_ascii_case("application/json");
+    let is_json = content_type
+        .split(';')
+        .next()?
+        .trim()
+        .eq_ignore_ascii_case("application/json");
     (!is_json).then(|| content_type.chars().take(80).collect())
 }
 

@@ -120,7 +120,9 @@ impl StatusCell {
                 Connection::Connected(since) if connected => Connection::Connected(since),
                 _ if connected => Connection::Connected(Instant::now()),
                 Connection::Connected(_) => Connection::Disconnected(Instant::now()),
-                Connection::Connecting if status.last_error.is_some() => Connection::Disconnected(Instant::now()),
+                Connection::Connecting if status.last_error.is_some() => {
+                    Connection::Disconnected(Instant::now())
+                }
                 other => other,
             };
             true
@@ -143,7 +145,10 @@ impl StatusCell {
     pub(super) fn failed(&self, index: usize, error: WatchError) {
         let mut is_new = true;
         self.scope(index, |scope| {
-            is_new = !scope.error.as_ref().is_some_and(|old| old.is_same_state(&error));
+            is_new = !scope
+                .error
+                .as_ref()
+                .is_some_and(|old| old.is_same_state(&error));
             scope.connected = false;
             scope.error = Some(error.clone());
         });
@@ -159,14 +164,19 @@ impl StatusCell {
 
     /// Whether the last thing known of a scope is an error.
     pub(super) fn is_disturbed(&self, index: usize) -> bool {
-        self.scopes.lock().get(index).is_some_and(|scope| scope.error.is_some())
+        self.scopes
+            .lock()
+            .get(index)
+            .is_some_and(|scope| scope.error.is_some())
     }
 
     /// An event was applied, or a bookmark read: the scope has reached this version.
     pub(super) fn progressed(&self, index: usize, version: &str) {
         let disturbed = {
             let mut scopes = self.scopes.lock();
-            let Some(scope) = scopes.get_mut(index) else { return };
+            let Some(scope) = scopes.get_mut(index) else {
+                return;
+            };
             let reached = scope.version.get_or_insert_default();
             reached.clear();
             reached.push_str(version);
@@ -209,11 +219,13 @@ impl StatusCell {
     }
 
     pub(super) fn callback_panicked(&self) {
-        self.status.send_modify(|status| status.callback_panics += 1);
+        self.status
+            .send_modify(|status| status.callback_panics += 1);
     }
 
     pub(super) fn stopped(&self) {
-        self.status.send_modify(|status| status.connection = Connection::Stopped);
+        self.status
+            .send_modify(|status| status.connection = Connection::Stopped);
     }
 
     /// Waits until the watcher is synced.
@@ -222,20 +234,37 @@ impl StatusCell {
         let settled = status.wait_for(|status| {
             status.synced
                 || status.connection == Connection::Stopped
-                || status.last_error.as_ref().is_some_and(WatchError::is_refusal)
+                || status
+                    .last_error
+                    .as_ref()
+                    .is_some_and(WatchError::is_refusal)
         });
         let settled = match tokio::time::timeout(deadline, settled).await {
             Ok(Ok(status)) => status.clone(),
-            Ok(Err(_)) => return Err(SyncError::Stopped { watcher: self.watcher.clone() }),
+            Ok(Err(_)) => {
+                return Err(SyncError::Stopped {
+                    watcher: self.watcher.clone(),
+                });
+            }
             Err(_) => self.get(),
         };
         match settled {
             Status { synced: true, .. } => Ok(()),
-            Status { connection: Connection::Stopped, .. } => Err(SyncError::Stopped { watcher: self.watcher.clone() }),
-            Status { last_error: Some(error), .. } if error.is_refusal() => Err(SyncError::Refused(error)),
-            Status { last_error, .. } => {
-                Err(SyncError::Deadline { watcher: self.watcher.clone(), deadline, last_error })
-            }
+            Status {
+                connection: Connection::Stopped,
+                ..
+            } => Err(SyncError::Stopped {
+                watcher: self.watcher.clone(),
+            }),
+            Status {
+                last_error: Some(error),
+                ..
+            } if error.is_refusal() => Err(SyncError::Refused(error)),
+            Status { last_error, .. } => Err(SyncError::Deadline {
+                watcher: self.watcher.clone(),
+                deadline,
+                last_error,
+            }),
         }
     }
 }

@@ -55,7 +55,12 @@ struct Registered {
 
 impl Subscribers {
     /// Adds a reader. `during_sync`: whether it wants changes found during the initial sync.
-    pub(super) fn subscribe(&self, compare: Compare, debounce: Debounce, during_sync: bool) -> Subscription {
+    pub(super) fn subscribe(
+        &self,
+        compare: Compare,
+        debounce: Debounce,
+        during_sync: bool,
+    ) -> Subscription {
         let mut registered = self.inboxes.lock();
         let inbox = Arc::new(Inbox {
             gathered: Mutex::new(Gathered {
@@ -68,7 +73,11 @@ impl Subscribers {
         });
         registered.inboxes.retain(|inbox| inbox.strong_count() > 0);
         registered.inboxes.push(Arc::downgrade(&inbox));
-        Subscription { inbox, debounce, previous: None }
+        Subscription {
+            inbox,
+            debounce,
+            previous: None,
+        }
     }
 
     fn each(&self, mut change: impl FnMut(&mut Gathered)) {
@@ -85,9 +94,15 @@ impl Subscribers {
         }
         let now = Instant::now();
         self.each(|gathered| {
-            let pending = if initial_sync { gathered.initial.as_mut() } else { Some(&mut gathered.live) };
+            let pending = if initial_sync {
+                gathered.initial.as_mut()
+            } else {
+                Some(&mut gathered.live)
+            };
             if let Some(pending) = pending {
-                differences.iter().for_each(|difference| pending.add(difference, now));
+                differences
+                    .iter()
+                    .for_each(|difference| pending.add(difference, now));
             }
         });
     }
@@ -137,10 +152,17 @@ impl Subscription {
 
     fn gathered(&mut self, now: Instant) -> Ready {
         let mut gathered = self.inbox.gathered.lock();
-        let Gathered { initial, synced, live, closed } = &mut *gathered;
+        let Gathered {
+            initial,
+            synced,
+            live,
+            closed,
+        } = &mut *gathered;
         // What was found during the sync is told before its end, the end before what came after it.
         let (pending, at_once, is_initial) = match initial {
-            Some(pending) if pending.times().is_some() => (pending, synced.is_some() || *closed, true),
+            Some(pending) if pending.times().is_some() => {
+                (pending, synced.is_some() || *closed, true)
+            }
             _ => {
                 if let Some(count) = synced.take() {
                     *initial = None;
@@ -177,7 +199,10 @@ enum Ready {
 ///
 /// Debounced as the watcher's callback is. It ends when the watcher has been shut down and everything was told. A
 /// stream that is not read gathers at most one entry per distinct object; one that is dropped costs nothing more.
-pub struct ChangesStream(Option<Subscription>, Option<BoxFuture<'static, (Subscription, Option<Changes>)>>);
+pub struct ChangesStream(
+    Option<Subscription>,
+    Option<BoxFuture<'static, (Subscription, Option<Changes>)>>,
+);
 
 impl ChangesStream {
     pub(super) fn new(subscription: Subscription) -> Self {
@@ -200,7 +225,9 @@ impl Stream for ChangesStream {
                 }
             }));
         }
-        let Some(next) = &mut self.1 else { return Poll::Ready(None) };
+        let Some(next) = &mut self.1 else {
+            return Poll::Ready(None);
+        };
         let (subscription, changes) = std::task::ready!(next.as_mut().poll(context));
         self.1 = None;
         if changes.is_some() {

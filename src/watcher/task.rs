@@ -12,7 +12,7 @@ use super::callback::Callbacks;
 use super::config::Checked;
 use super::error::{Problem, WatchError};
 use super::pipeline::Pipeline;
-use super::reflector::{Backoff, InitialList, Reflector, Setup, Target};
+use super::reflector::{Backoff, InitialList, Reflector, Setup, Target, renew_credentials};
 use super::status::StatusCell;
 use super::subscription::{Subscribers, Subscription};
 use crate::client::{ApiResource, Client, ClientError};
@@ -73,10 +73,14 @@ impl<S: Store> Work<S> {
             })
             .collect();
         let callbacks = (!config.callbacks.is_empty()).then(|| {
-            let subscription = subscribers.subscribe(config.compare, config.debounce, config.during_sync);
+            let subscription =
+                subscribers.subscribe(config.compare, config.debounce, config.during_sync);
             (config.callbacks, subscription)
         });
-        let ending = Ending { status: Arc::clone(&status), subscribers: Arc::clone(&subscribers) };
+        let ending = Ending {
+            status: Arc::clone(&status),
+            subscribers: Arc::clone(&subscribers),
+        };
         let watch = Watch {
             client,
             targets,
@@ -89,7 +93,11 @@ impl<S: Store> Work<S> {
             initial_list: config.initial_list,
             random: config.random,
         };
-        Self { callbacks, ending, watch }
+        Self {
+            callbacks,
+            ending,
+            watch,
+        }
     }
 
     pub(super) fn store(&self) -> &Arc<S> {
@@ -98,7 +106,11 @@ impl<S: Store> Work<S> {
 
     /// Watches until `stop`, then tells what has gathered.
     pub(super) async fn run(self, stop: CancellationToken) {
-        let Self { callbacks, ending, watch } = self;
+        let Self {
+            callbacks,
+            ending,
+            watch,
+        } = self;
         let (store, status) = (Arc::clone(&watch.store), Arc::clone(&watch.status));
         let watch = async move {
             stop.run_until_cancelled_owned(watch.run()).await;
@@ -118,26 +130,32 @@ impl<S: Store> Watch<S> {
     async fn run(mut self) -> Infallible {
         let resource = self.discover().await;
         let streaming_refused = Arc::new(AtomicBool::new(false));
-        let reflectors = std::mem::take(&mut self.targets).into_iter().enumerate().map(|(index, target)| {
-            let scope = target.namespace.as_deref().map_or(Scope::All, |namespace| Scope::Namespace(namespace.into()));
-            let sink = Pipeline::new(
-                Arc::clone(&self.store),
-                scope,
-                index,
-                Arc::clone(&self.status),
-                Arc::clone(&self.subscribers),
-            );
-            let setup = Setup {
-                indexer: Arc::clone(&self.indexer),
-                status: Arc::clone(&self.status),
-                scope: index,
-                watch_timeout: self.watch_timeout,
-                initial_list: self.initial_list,
-                streaming_refused: Arc::clone(&streaming_refused),
-                random: self.random.fork(),
-            };
-            Reflector::new(self.client.clone(), target, &resource.kind, sink, setup).run()
-        });
+        let reflectors = std::mem::take(&mut self.targets)
+            .into_iter()
+            .enumerate()
+            .map(|(index, target)| {
+                let scope = target
+                    .namespace
+                    .as_deref()
+                    .map_or(Scope::All, |namespace| Scope::Namespace(namespace.into()));
+                let sink = Pipeline::new(
+                    Arc::clone(&self.store),
+                    scope,
+                    index,
+                    Arc::clone(&self.status),
+                    Arc::clone(&self.subscribers),
+                );
+                let setup = Setup {
+                    indexer: Arc::clone(&self.indexer),
+                    status: Arc::clone(&self.status),
+                    scope: index,
+                    watch_timeout: self.watch_timeout,
+                    initial_list: self.initial_list,
+                    streaming_refused: Arc::clone(&streaming_refused),
+                    random: self.random.fork(),
+                };
+                Reflector::new(self.client.clone(), target, &resource.kind, sink, setup).run()
+            });
         join_all(reflectors).await;
         // There is at least one reflector, and none ends.
         std::future::pending().await
@@ -152,19 +170,25 @@ impl<S: Store> Watch<S> {
                 Err(error) => error,
             };
             let retry_after = error.retry_after();
+            renew_credentials(&self.client, &error, &self.status).await;
             let problem = if error.is_not_served() && self.wait_for_resource {
                 Problem::NotYetServed(error)
             } else {
                 Problem::Client(error)
             };
             // One state of the whole watcher: told once, in the first scope.
-            self.status.failed(0, WatchError::new(self.status.watcher(), "discovery", problem));
+            self.status.failed(
+                0,
+                WatchError::new(self.status.watcher(), "discovery", problem),
+            );
             tokio::time::sleep(backoff.fail(self.random.f64(), retry_after)).await;
         }
     }
 
     async fn resolve(&self) -> Result<ApiResource, ClientError> {
-        let Some(target) = self.targets.first() else { return std::future::pending().await };
+        let Some(target) = self.targets.first() else {
+            return std::future::pending().await;
+        };
         let resource = self.client.resolve(&target.gvr).await?;
         for target in &self.targets {
             resource.check_namespace(target.namespace.as_deref())?;

@@ -22,7 +22,10 @@ pub(super) enum Line<'a> {
     /// DELETED.
     Deleted(&'a [u8]),
     /// BOOKMARK.
-    Bookmark { version: String, ends_initial_events: bool },
+    Bookmark {
+        version: String,
+        ends_initial_events: bool,
+    },
     /// ERROR.
     Error { refusal: Refusal, message: String },
 }
@@ -71,18 +74,27 @@ pub(super) fn parse_line(line: &[u8]) -> Result<Line<'_>, String> {
         "ADDED" | "MODIFIED" => Ok(Line::Changed(object.as_bytes())),
         "DELETED" => Ok(Line::Deleted(object.as_bytes())),
         "BOOKMARK" => {
-            let RawBookmark { metadata } = serde_json::from_str(object).map_err(|error| reason(&error))?;
+            let RawBookmark { metadata } =
+                serde_json::from_str(object).map_err(|error| reason(&error))?;
             if metadata.resource_version.is_empty() {
                 return Err("a bookmark without a resource version".to_owned());
             }
-            let ends_initial_events = metadata
-                .annotations
-                .is_some_and(|annotations| annotations.get(INITIAL_EVENTS_END).is_some_and(|value| value == "true"));
-            Ok(Line::Bookmark { version: metadata.resource_version, ends_initial_events })
+            let ends_initial_events = metadata.annotations.is_some_and(|annotations| {
+                annotations
+                    .get(INITIAL_EVENTS_END)
+                    .is_some_and(|value| value == "true")
+            });
+            Ok(Line::Bookmark {
+                version: metadata.resource_version,
+                ends_initial_events,
+            })
         }
         "ERROR" => {
             let status: Status = serde_json::from_str(object).map_err(|error| reason(&error))?;
-            Ok(Line::Error { refusal: refusal(&status), message: status.message })
+            Ok(Line::Error {
+                refusal: refusal(&status),
+                message: status.message,
+            })
         }
         _ => Err("an event of an unknown type".to_owned()),
     }
@@ -94,8 +106,12 @@ pub(super) fn refusal(status: &Status) -> Refusal {
     Refusal {
         code: status.code,
         expired: matches!(status.reason.as_str(), "Expired" | "Gone"),
-        too_new: details
-            .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "ResourceVersionTooLarge")),
+        too_new: details.is_some_and(|details| {
+            details
+                .causes
+                .iter()
+                .any(|cause| cause.reason == "ResourceVersionTooLarge")
+        }),
         retry_after: details
             .map(|details| details.retry_after_seconds)
             .filter(|seconds| *seconds > 0)
@@ -129,7 +145,11 @@ impl Envelope {
         let envelope: Self = serde_json::from_slice(json).map_err(|error| reason(&error))?;
         if !envelope.kind.ends_with("List") {
             let kind: String = envelope.kind.chars().take(63).collect();
-            return Err(if kind.is_empty() { "a document without kind".to_owned() } else { format!("a {kind}") });
+            return Err(if kind.is_empty() {
+                "a document without kind".to_owned()
+            } else {
+                format!("a {kind}")
+            });
         }
         if envelope.version().is_empty() {
             return Err("a list without a resource version".to_owned());
@@ -139,12 +159,18 @@ impl Envelope {
 
     /// The resource version of the list.
     pub(super) fn version(&self) -> &str {
-        self.metadata.resource_version.as_deref().unwrap_or_default()
+        self.metadata
+            .resource_version
+            .as_deref()
+            .unwrap_or_default()
     }
 
     /// What to continue with, if this is not the last page.
     pub(super) fn token(&self) -> Option<&str> {
-        self.metadata.token.as_deref().filter(|token| !token.is_empty())
+        self.metadata
+            .token
+            .as_deref()
+            .filter(|token| !token.is_empty())
     }
 }
 
@@ -161,7 +187,9 @@ pub(super) fn identify(json: &[u8]) -> Option<Identity> {
     let name = metadata.name.filter(|name| !name.is_empty())?;
     Some(Identity {
         reference: ObjectRef::new(metadata.namespace.as_deref(), &name),
-        version: metadata.resource_version.filter(|version| !version.is_empty()),
+        version: metadata
+            .resource_version
+            .filter(|version| !version.is_empty()),
     })
 }
 
@@ -189,7 +217,9 @@ mod tests {
             matches!(parse_line(bookmark).unwrap(), Line::Bookmark { version, ends_initial_events: true } if version == "7")
         );
         let error = br#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","message":"too old","code":410}}"#;
-        assert!(matches!(parse_line(error).unwrap(), Line::Error { refusal, .. } if refusal.expired && refusal.code == 410));
+        assert!(
+            matches!(parse_line(error).unwrap(), Line::Error { refusal, .. } if refusal.expired && refusal.code == 410)
+        );
     }
 
     #[test]

@@ -21,7 +21,11 @@ pub(in crate::watcher) struct Backoff {
 impl Backoff {
     /// Counts one more failure and says how long to wait: a share `jitter` in `0.0..1.0` of the bound, which doubles
     /// with each failure; at least what the server asked for, capped.
-    pub(in crate::watcher) fn fail(&mut self, jitter: f64, retry_after: Option<Duration>) -> Duration {
+    pub(in crate::watcher) fn fail(
+        &mut self,
+        jitter: f64,
+        retry_after: Option<Duration>,
+    ) -> Duration {
         let bound = FIRST.saturating_mul(1 << self.failures.min(16)).min(MOST);
         self.failures = self.failures.saturating_add(1);
         let wait = bound.mul_f64(jitter.clamp(0.0, 1.0));
@@ -41,8 +45,13 @@ mod tests {
     #[test]
     fn waits_double_to_the_bound_and_start_over_after_progress() {
         let mut backoff = Backoff::default();
-        let waits: Vec<u128> = (0..8).map(|_| backoff.fail(1.0, None).as_millis()).collect();
-        assert_eq!(waits, [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
+        let waits: Vec<u128> = (0..8)
+            .map(|_| backoff.fail(1.0, None).as_millis())
+            .collect();
+        assert_eq!(
+            waits,
+            [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]
+        );
         backoff.reset();
         assert_eq!(backoff.fail(1.0, None).as_millis(), 800);
     }
@@ -56,8 +65,14 @@ mod tests {
     #[test]
     fn retry_after_is_a_lower_bound_and_capped() {
         let mut backoff = Backoff::default();
-        assert_eq!(backoff.fail(0.5, Some(Duration::from_secs(7))), Duration::from_secs(7));
-        assert_eq!(backoff.fail(0.0, Some(Duration::from_secs(9000))), MOST_RETRY_AFTER);
+        assert_eq!(
+            backoff.fail(0.5, Some(Duration::from_secs(7))),
+            Duration::from_secs(7)
+        );
+        assert_eq!(
+            backoff.fail(0.0, Some(Duration::from_secs(9000))),
+            MOST_RETRY_AFTER
+        );
     }
 
     #[test]

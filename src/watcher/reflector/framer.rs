@@ -30,7 +30,10 @@ pub(super) struct Lines {
 impl Lines {
     /// The next whole line of what was kept and `chunk`, which is advanced past it; `None` when the chunk is used up.
     /// Blank lines are passed over.
-    pub(super) fn next<'a, 'c: 'a>(&'a mut self, chunk: &mut &'c [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+    pub(super) fn next<'a, 'c: 'a>(
+        &'a mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<&'a [u8]>, FrameError> {
         if std::mem::take(&mut self.handed_out) {
             self.partial.clear();
         }
@@ -120,7 +123,10 @@ impl Items {
     }
 
     /// The next whole item of what was kept and `chunk`, which is advanced past it; `None` when the chunk is used up.
-    pub(super) fn next<'a, 'c: 'a>(&'a mut self, chunk: &mut &'c [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+    pub(super) fn next<'a, 'c: 'a>(
+        &'a mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<&'a [u8]>, FrameError> {
         if std::mem::take(&mut self.handed_out) {
             self.item.clear();
         }
@@ -131,7 +137,9 @@ impl Items {
                     *chunk = chunk.get(used..).unwrap_or_default();
                 }
                 Place::Between => {
-                    let Some(at) = chunk.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n'))
+                    let Some(at) = chunk
+                        .iter()
+                        .position(|byte| !matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n'))
                     else {
                         *chunk = &[];
                         return Ok(None);
@@ -229,7 +237,9 @@ impl Items {
     }
 
     fn key_is_items(&self) -> bool {
-        self.key.and_then(|(start, end)| self.envelope.get(start..end)) == Some(b"items".as_slice())
+        self.key
+            .and_then(|(start, end)| self.envelope.get(start..end))
+            == Some(b"items".as_slice())
     }
 
     /// Scans an item; says where it ends if it does in this chunk.
@@ -276,7 +286,9 @@ mod tests {
                 found.push(String::from_utf8(line.to_vec()).unwrap());
             }
         }
-        let rest = framer.rest().map(|rest| String::from_utf8(rest.to_vec()).unwrap());
+        let rest = framer
+            .rest()
+            .map(|rest| String::from_utf8(rest.to_vec()).unwrap());
         (found, rest)
     }
 
@@ -294,7 +306,10 @@ mod tests {
 
     #[test]
     fn lines_are_cut_wherever_the_chunks_are() {
-        assert_eq!(lines(&[b"a\nb", b"c\n\n", b"d"]), (vec!["a".into(), "bc".into()], Some("d".into())));
+        assert_eq!(
+            lines(&[b"a\nb", b"c\n\n", b"d"]),
+            (vec!["a".into(), "bc".into()], Some("d".into()))
+        );
         assert_eq!(lines(&[b"a", b"\n"]), (vec!["a".into()], None));
         assert_eq!(lines(&[b"a\r\n", b" \n"]), (vec!["a\r".into()], None));
     }
@@ -306,7 +321,13 @@ mod tests {
         for size in 1..body.len() {
             let chunks: Vec<&[u8]> = body.chunks(size).collect();
             let (found, envelope) = items(&chunks).unwrap();
-            assert_eq!(found, [serde_json::json!({"a": "]}\\\""}), serde_json::json!({"b": [{"items": [1]}]})]);
+            assert_eq!(
+                found,
+                [
+                    serde_json::json!({"a": "]}\\\""}),
+                    serde_json::json!({"b": [{"items": [1]}]})
+                ]
+            );
             assert_eq!(envelope["metadata"]["resourceVersion"], "7");
             assert_eq!(envelope["items"], serde_json::json!([]));
             assert_eq!(envelope["after"]["items"], serde_json::json!([{}]));
@@ -315,7 +336,11 @@ mod tests {
 
     #[test]
     fn a_list_without_items_is_a_list() {
-        for body in [r#"{"items":null,"metadata":{}}"#, r#"{"metadata":{}}"#, r#"{"items":[],"metadata":{}}"#] {
+        for body in [
+            r#"{"items":null,"metadata":{}}"#,
+            r#"{"metadata":{}}"#,
+            r#"{"items":[],"metadata":{}}"#,
+        ] {
             assert_eq!(items(&[body.as_bytes()]).unwrap().0.len(), 0, "{body}");
         }
     }
@@ -325,8 +350,18 @@ mod tests {
         for body in ["<html>", "[1]x", r#"{"items":[1]}"#, "null", "\"x\""] {
             assert!(items(&[body.as_bytes()]).is_err(), "{body}");
         }
-        for body in ["", "{", r#"{"items":[{"a":1}"#, r#"{"items":[{"a":1}]"#, r#"{"items":[{"a"#] {
-            assert_eq!(items(&[body.as_bytes()]).unwrap_err(), FrameError::Truncated, "{body}");
+        for body in [
+            "",
+            "{",
+            r#"{"items":[{"a":1}"#,
+            r#"{"items":[{"a":1}]"#,
+            r#"{"items":[{"a"#,
+        ] {
+            assert_eq!(
+                items(&[body.as_bytes()]).unwrap_err(),
+                FrameError::Truncated,
+                "{body}"
+            );
         }
     }
 

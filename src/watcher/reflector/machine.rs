@@ -92,7 +92,10 @@ impl Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     /// A list page was read to its end.
-    Page { version: String, token: Option<String> },
+    Page {
+        version: String,
+        token: Option<String>,
+    },
     /// A stream or watch was opened.
     Opened,
     /// The streaming list is complete as of this version.
@@ -220,9 +223,14 @@ impl Machine {
         self.opened = None;
         self.progressed = false;
         match &self.phase {
-            Phase::List { token, limit } => Step::List { token: token.clone(), limit: *limit },
+            Phase::List { token, limit } => Step::List {
+                token: token.clone(),
+                limit: *limit,
+            },
             Phase::Stream => Step::Stream,
-            Phase::Watch => Step::Watch { version: self.version.clone() },
+            Phase::Watch => Step::Watch {
+                version: self.version.clone(),
+            },
         }
     }
 
@@ -237,13 +245,24 @@ impl Machine {
 
     fn list_input(&mut self, input: Input, continued: bool, jitter: f64) -> Outcome {
         match input {
-            Input::Page { token: Some(token), .. } => {
-                self.phase = Phase::List { token: Some(token), limit: true };
+            Input::Page {
+                token: Some(token), ..
+            } => {
+                self.phase = Phase::List {
+                    token: Some(token),
+                    limit: true,
+                };
                 Outcome::Next
             }
-            Input::Page { version, token: None } => self.complete(version, jitter),
+            Input::Page {
+                version,
+                token: None,
+            } => self.complete(version, jitter),
             Input::Refused(refusal) if refusal.is_expired() && continued => {
-                self.phase = Phase::List { token: None, limit: false };
+                self.phase = Phase::List {
+                    token: None,
+                    limit: false,
+                };
                 Outcome::Restart
             }
             Input::Refused(refusal) => {
@@ -251,7 +270,10 @@ impl Machine {
                 if refusal.is_passing() {
                     return Outcome::Next;
                 }
-                self.phase = Phase::List { token: None, limit: !continued };
+                self.phase = Phase::List {
+                    token: None,
+                    limit: !continued,
+                };
                 Outcome::Restart
             }
             Input::NotStored => {
@@ -275,8 +297,12 @@ impl Machine {
             Input::Applied { .. } | Input::Bookmark { .. } => return Outcome::Continue,
             Input::InitialEventsEnd { version } => return self.complete(version, jitter),
             Input::NoProgress => self.streaming_refused = true,
-            Input::Refused(refusal) if refusal.rejects_parameters() => self.streaming_refused = true,
-            Input::Refused(refusal) => self.wait = Some(self.list_backoff.fail(jitter, refusal.retry_after)),
+            Input::Refused(refusal) if refusal.rejects_parameters() => {
+                self.streaming_refused = true;
+            }
+            Input::Refused(refusal) => {
+                self.wait = Some(self.list_backoff.fail(jitter, refusal.retry_after));
+            }
             _ => {
                 self.wait = Some(self.list_backoff.fail(jitter, None));
                 self.broken_streams = self.broken_streams.saturating_add(1);
@@ -305,8 +331,12 @@ impl Machine {
                 self.version = version;
                 Outcome::Continue
             }
-            Input::Refused(refusal) if refusal.is_expired() => self.relist(jitter, refusal.retry_after),
-            Input::Refused(refusal) if refusal.too_new && self.future_refusals + 1 >= FUTURE_REFUSALS => {
+            Input::Refused(refusal) if refusal.is_expired() => {
+                self.relist(jitter, refusal.retry_after)
+            }
+            Input::Refused(refusal)
+                if refusal.too_new && self.future_refusals + 1 >= FUTURE_REFUSALS =>
+            {
                 self.future_refusals = 0;
                 self.relist(jitter, refusal.retry_after)
             }
@@ -386,7 +416,10 @@ impl Machine {
 
     /// A watch that stayed up is progress, too.
     fn note_uptime(&mut self, now: Instant) {
-        if self.opened.is_some_and(|opened| now.saturating_duration_since(opened) >= STAYED_UP) {
+        if self
+            .opened
+            .is_some_and(|opened| now.saturating_duration_since(opened) >= STAYED_UP)
+        {
             self.progressed = true;
             self.watched = true;
             self.watch_backoff.reset();
@@ -397,7 +430,14 @@ impl Machine {
         let streaming = self.strategy == InitialList::Auto
             && !self.streaming_refused
             && self.broken_streams < BROKEN_STREAMS;
-        if streaming { Phase::Stream } else { Phase::List { token: None, limit: true } }
+        if streaming {
+            Phase::Stream
+        } else {
+            Phase::List {
+                token: None,
+                limit: true,
+            }
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::client::{collection_path, object_path};
 use crate::resource::{Gvr, ObjectRef};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const METADATA: HeaderValue = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+const METADATA: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 const METADATA_LIST: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
 
@@ -42,14 +43,25 @@ impl Target {
         if let Some(token) = token {
             query.append_pair("continue", token);
         }
-        let accept = if self.metadata_only { METADATA_LIST } else { JSON };
-        build(&collection_path(&self.gvr, self.namespace.as_deref()), &query.finish(), accept, false)
+        let accept = if self.metadata_only {
+            METADATA_LIST
+        } else {
+            JSON
+        };
+        build(
+            &collection_path(&self.gvr, self.namespace.as_deref()),
+            &query.finish(),
+            accept,
+            false,
+        )
     }
 
     /// A watch from a version, or, without one, a streaming list that goes on as a watch.
     pub(super) fn watch(&self, version: Option<&str>, timeout: Duration) -> Request<Body> {
         let mut query = self.selectors();
-        query.append_pair("watch", "true").append_pair("allowWatchBookmarks", "true");
+        query
+            .append_pair("watch", "true")
+            .append_pair("allowWatchBookmarks", "true");
         query.append_pair("timeoutSeconds", &timeout.as_secs().max(1).to_string());
         match version {
             Some(version) => query.append_pair("resourceVersion", version),
@@ -59,13 +71,23 @@ impl Target {
                 .append_pair("resourceVersion", ""),
         };
         let accept = if self.metadata_only { METADATA } else { JSON };
-        build(&collection_path(&self.gvr, self.namespace.as_deref()), &query.finish(), accept, true)
+        build(
+            &collection_path(&self.gvr, self.namespace.as_deref()),
+            &query.finish(),
+            accept,
+            true,
+        )
     }
 
     /// One object.
     pub(super) fn get(&self, reference: &ObjectRef) -> Request<Body> {
         let accept = if self.metadata_only { METADATA } else { JSON };
-        build(&object_path(&self.gvr, reference.namespace(), reference.name()), "", accept, false)
+        build(
+            &object_path(&self.gvr, reference.namespace(), reference.name()),
+            "",
+            accept,
+            false,
+        )
     }
 
     fn selectors(&self) -> Serializer<'static, String> {
@@ -81,7 +103,11 @@ impl Target {
 }
 
 fn build(path: &str, query: &str, accept: HeaderValue, streaming: bool) -> Request<Body> {
-    let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let uri = if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    };
     let mut request = Request::new(Body::empty());
     // Paths are of checked names and queries are encoded, so that this cannot fail; if it did, the request would go to
     // "/" and be refused as no list.
@@ -89,7 +115,9 @@ fn build(path: &str, query: &str, accept: HeaderValue, streaming: bool) -> Reque
     request.headers_mut().insert(ACCEPT, accept);
     if streaming {
         // Servers from 1.37 compress a watch event by event, which costs more than it saves.
-        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        request
+            .headers_mut()
+            .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     request
 }
@@ -122,10 +150,21 @@ mod tests {
     #[test]
     fn a_watch_resumes_and_a_streaming_list_starts_anew() {
         let watch = target().watch(Some("7"), Duration::from_secs(300));
-        assert!(watch.uri().query().unwrap().ends_with("timeoutSeconds=300&resourceVersion=7"));
+        assert!(
+            watch
+                .uri()
+                .query()
+                .unwrap()
+                .ends_with("timeoutSeconds=300&resourceVersion=7")
+        );
         assert_eq!(watch.headers().get(ACCEPT_ENCODING).unwrap(), "identity");
         let stream = target().watch(None, Duration::from_secs(300));
         let query = stream.uri().query().unwrap();
-        assert!(query.contains("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="), "{query}");
+        assert!(
+            query.contains(
+                "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="
+            ),
+            "{query}"
+        );
     }
 }

@@ -12,7 +12,10 @@ struct Driver {
 
 impl Driver {
     fn new(strategy: InitialList) -> Self {
-        Self { machine: Machine::new(strategy), now: Instant::now() }
+        Self {
+            machine: Machine::new(strategy),
+            now: Instant::now(),
+        }
     }
 
     /// A machine that watches from version 10.
@@ -45,24 +48,40 @@ impl Driver {
     }
 
     fn page(&mut self, version: &str) -> Outcome {
-        self.input(Input::Page { version: version.into(), token: None })
+        self.input(Input::Page {
+            version: version.into(),
+            token: None,
+        })
     }
 
     fn applied(&mut self, version: &str) {
-        assert_eq!(self.input(Input::Applied { version: version.into() }), Outcome::Continue);
+        assert_eq!(
+            self.input(Input::Applied {
+                version: version.into()
+            }),
+            Outcome::Continue
+        );
     }
 }
 
 fn watch(version: &str) -> Step {
-    Step::Watch { version: version.into() }
+    Step::Watch {
+        version: version.into(),
+    }
 }
 
 fn list() -> Step {
-    Step::List { token: None, limit: true }
+    Step::List {
+        token: None,
+        limit: true,
+    }
 }
 
 fn refused(code: u16) -> Input {
-    Input::Refused(Refusal { code, ..Refusal::default() })
+    Input::Refused(Refusal {
+        code,
+        ..Refusal::default()
+    })
 }
 
 #[test]
@@ -76,7 +95,11 @@ fn r1_a_streaming_list_that_is_refused_falls_back_to_pages_at_once_and_for_good(
         driver.next();
         driver.input(Input::Opened);
         driver.input(refused(410));
-        assert_eq!(driver.next_after_wait().0, list(), "remembered for the relist");
+        assert_eq!(
+            driver.next_after_wait().0,
+            list(),
+            "remembered for the relist"
+        );
     }
 }
 
@@ -99,7 +122,10 @@ fn r1_a_streaming_list_that_breaks_off_again_and_again_is_read_in_pages() {
         driver.input(Input::Ended);
     }
     assert_eq!(driver.next_after_wait().0, list());
-    assert!(!driver.machine.streaming_refused(), "that is no refusal to remember");
+    assert!(
+        !driver.machine.streaming_refused(),
+        "that is no refusal to remember"
+    );
 }
 
 #[test]
@@ -118,7 +144,12 @@ fn r1_a_streaming_list_goes_on_as_a_watch() {
     driver.next();
     driver.input(Input::Opened);
     driver.applied("3");
-    assert_eq!(driver.input(Input::InitialEventsEnd { version: "9".into() }), Outcome::Synced { went_back: false });
+    assert_eq!(
+        driver.input(Input::InitialEventsEnd {
+            version: "9".into()
+        }),
+        Outcome::Synced { went_back: false }
+    );
     assert!(driver.machine.is_watching());
     driver.applied("11");
     driver.now += Duration::from_secs(400);
@@ -130,17 +161,35 @@ fn r1_a_streaming_list_goes_on_as_a_watch() {
 fn r2_pages_follow_each_other_and_an_expired_token_gives_one_full_list() {
     let mut driver = Driver::new(InitialList::Paged);
     assert_eq!(driver.next(), list());
-    let page = Input::Page { version: "5".into(), token: Some("t".into()) };
+    let page = Input::Page {
+        version: "5".into(),
+        token: Some("t".into()),
+    };
     assert_eq!(driver.input(page), Outcome::Next);
-    assert_eq!(driver.next(), Step::List { token: Some("t".into()), limit: true });
+    assert_eq!(
+        driver.next(),
+        Step::List {
+            token: Some("t".into()),
+            limit: true
+        }
+    );
     assert_eq!(driver.input(refused(410)), Outcome::Restart);
-    assert_eq!(driver.next(), Step::List { token: None, limit: false }, "at once, and whole");
+    assert_eq!(
+        driver.next(),
+        Step::List {
+            token: None,
+            limit: false
+        },
+        "at once, and whole"
+    );
 }
 
 #[test]
 fn r3_a_drop_after_a_bookmark_costs_no_relist() {
     let mut driver = Driver::watching();
-    driver.input(Input::Bookmark { version: "20".into() });
+    driver.input(Input::Bookmark {
+        version: "20".into(),
+    });
     driver.input(Input::Failed);
     assert_eq!(driver.next_after_wait().0, watch("20"));
 }
@@ -153,7 +202,11 @@ fn r4_gone_relists_as_event_and_as_answer() {
     assert_eq!(driver.next(), list(), "at once after a watch that worked");
     driver.page("30");
     assert_eq!(driver.next(), watch("30"));
-    let expired = Refusal { code: 500, expired: true, ..Refusal::default() };
+    let expired = Refusal {
+        code: 500,
+        expired: true,
+        ..Refusal::default()
+    };
     assert_eq!(driver.input(Input::Refused(expired)), Outcome::Restart);
     let (step, wait) = driver.next_after_wait();
     assert_eq!(step, list());
@@ -180,16 +233,32 @@ fn r4_a_server_that_lists_and_refuses_every_watch_is_asked_ever_less_often() {
 fn r5_an_ailing_server_is_asked_for_the_same_step_after_the_time_it_names() {
     for code in [429, 500, 503, 504] {
         let mut driver = Driver::watching();
-        let refusal = Refusal { code, retry_after: Some(Duration::from_secs(7)), ..Refusal::default() };
+        let refusal = Refusal {
+            code,
+            retry_after: Some(Duration::from_secs(7)),
+            ..Refusal::default()
+        };
         assert_eq!(driver.input(Input::Refused(refusal)), Outcome::Next);
-        assert_eq!(driver.next_after_wait(), (watch("10"), Duration::from_secs(7)));
+        assert_eq!(
+            driver.next_after_wait(),
+            (watch("10"), Duration::from_secs(7))
+        );
     }
     let mut driver = Driver::new(InitialList::Paged);
     driver.next();
-    driver.input(Input::Page { version: "5".into(), token: Some("t".into()) });
+    driver.input(Input::Page {
+        version: "5".into(),
+        token: Some("t".into()),
+    });
     driver.next();
     driver.input(refused(503));
-    assert_eq!(driver.next_after_wait().0, Step::List { token: Some("t".into()), limit: true });
+    assert_eq!(
+        driver.next_after_wait().0,
+        Step::List {
+            token: Some("t".into()),
+            limit: true
+        }
+    );
 }
 
 #[test]
@@ -206,7 +275,7 @@ fn r5_another_refusal_of_a_watch_relists_after_a_wait() {
 #[test]
 fn r6_only_real_progress_resets_the_waits() {
     let mut driver = Driver::watching();
-    let mut wait_after_failure = |driver: &mut Driver| {
+    let wait_after_failure = |driver: &mut Driver| {
         driver.input(Input::Failed);
         let (step, wait) = driver.next_after_wait();
         assert!(matches!(step, Step::Watch { .. }));
@@ -247,7 +316,11 @@ fn r8_a_clean_end_after_progress_is_followed_by_a_watch_at_once() {
     driver.input(Input::Opened);
     driver.now += Duration::from_secs(300);
     driver.input(Input::Ended);
-    assert_eq!(driver.next(), watch("12"), "also after a long time without events");
+    assert_eq!(
+        driver.next(),
+        watch("12"),
+        "also after a long time without events"
+    );
 }
 
 #[test]
@@ -262,7 +335,11 @@ fn r11_a_garbled_line_reopens_the_watch_and_the_same_one_again_relists_once() {
     driver.page("13");
     assert_eq!(driver.next_after_wait().0, watch("13"));
     driver.input(Input::Opened);
-    assert_eq!(driver.input(Input::Garbled), Outcome::Next, "another place, counted anew");
+    assert_eq!(
+        driver.input(Input::Garbled),
+        Outcome::Next,
+        "another place, counted anew"
+    );
 }
 
 #[test]
@@ -285,7 +362,11 @@ fn r14_a_list_older_than_what_was_seen_is_asked_again_three_times_and_then_belie
 #[test]
 fn r14_a_watch_refused_for_a_version_in_the_future_relists_in_the_end() {
     let mut driver = Driver::watching();
-    let too_new = Refusal { code: 504, too_new: true, ..Refusal::default() };
+    let too_new = Refusal {
+        code: 504,
+        too_new: true,
+        ..Refusal::default()
+    };
     for _ in 0..FUTURE_REFUSALS - 1 {
         assert_eq!(driver.input(Input::Refused(too_new)), Outcome::Next);
         assert_eq!(driver.next_after_wait().0, watch("10"));
@@ -296,15 +377,23 @@ fn r14_a_watch_refused_for_a_version_in_the_future_relists_in_the_end() {
 fn any_input() -> impl Strategy<Value = Input> {
     let version = (0u32..30).prop_map(|number| number.to_string());
     prop_oneof![
-        (version.clone(), proptest::option::of("[a-z]")).prop_map(|(version, token)| Input::Page { version, token }),
+        (version.clone(), proptest::option::of("[a-z]"))
+            .prop_map(|(version, token)| Input::Page { version, token }),
         Just(Input::Opened),
-        version.clone().prop_map(|version| Input::InitialEventsEnd { version }),
+        version
+            .clone()
+            .prop_map(|version| Input::InitialEventsEnd { version }),
         version.prop_map(|version| Input::Bookmark { version }),
         Just(Input::Garbled),
         Just(Input::Disorder),
         Just(Input::NotStored),
         (400u16..600, any::<bool>(), any::<bool>()).prop_map(|(code, expired, too_new)| {
-            Input::Refused(Refusal { code, expired, too_new, retry_after: None })
+            Input::Refused(Refusal {
+                code,
+                expired,
+                too_new,
+                retry_after: None,
+            })
         }),
         Just(Input::Failed),
         Just(Input::Ended),
