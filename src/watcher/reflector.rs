@@ -220,7 +220,7 @@ impl<K: Sink> Reflector<K> {
     ) -> Result<(), Over> {
         self.status.failed(
             self.scope,
-            WatchError::new(self.status.watcher(), operation, problem),
+            &WatchError::new(self.status.watcher(), operation, problem),
         );
         self.input(input).await
     }
@@ -240,7 +240,7 @@ impl<K: Sink> Reflector<K> {
             Err(error) => {
                 self.status.failed(
                     self.scope,
-                    WatchError::new(
+                    &WatchError::new(
                         self.status.watcher(),
                         operation,
                         Problem::Store(error.to_string()),
@@ -488,7 +488,7 @@ impl<K: Sink> Reflector<K> {
         self.input(Input::Ended).await.inspect_err(|_| {
             if self.machine.is_backing_off() {
                 let error = WatchError::new(self.status.watcher(), operation, Problem::EndedAtOnce);
-                self.status.failed(self.scope, error);
+                self.status.failed(self.scope, &error);
             }
         })
     }

@@ -142,13 +142,13 @@ impl StatusCell {
     }
 
     /// Something stands in the way in one scope. Logged when it is another state than before.
-    pub(super) fn failed(&self, index: usize, error: WatchError) {
+    pub(super) fn failed(&self, index: usize, error: &WatchError) {
         let mut is_new = true;
         self.scope(index, |scope| {
             is_new = !scope
                 .error
                 .as_ref()
-                .is_some_and(|old| old.is_same_state(&error));
+                .is_some_and(|old| old.is_same_state(error));
             scope.connected = false;
             scope.error = Some(error.clone());
         });

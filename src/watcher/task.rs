@@ -179,7 +179,7 @@ impl<S: Store> Watch<S> {
             // One state of the whole watcher: told once, in the first scope.
             self.status.failed(
                 0,
-                WatchError::new(self.status.watcher(), "discovery", problem),
+                &WatchError::new(self.status.watcher(), "discovery", problem),
             );
             tokio::time::sleep(backoff.fail(self.random.f64(), retry_after)).await;
         }
