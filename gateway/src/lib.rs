@@ -8,6 +8,7 @@
 //! model          clusters, endpoints, problems; knows no Kubernetes
 //! ```
 
+pub mod cli;
 pub mod discovery;
 pub mod manifest;
 pub mod model;

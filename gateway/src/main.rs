@@ -1,3 +1,7 @@
-//! Services and EndpointSlices as gateway clusters.
+//! Services and EndpointSlices as gateway clusters, from the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kubedex_gateway::cli::run(std::env::args_os())
+}

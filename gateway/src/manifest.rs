@@ -63,11 +63,17 @@ pub struct Duplicate {
 struct Origin {
     file: Box<str>,
     document: usize,
+    line: usize,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (document {})", self.file, self.document)
+        let Self {
+            file,
+            document,
+            line,
+        } = self;
+        write!(f, "{file} (document {document}, line {line})")
     }
 }
 
@@ -217,6 +223,7 @@ impl Reader {
         let origin = Origin {
             file: at.file.into(),
             document: at.span.document,
+            line: at.span.line,
         };
         let key = (kind, object.reference());
         match self.origins.get_mut(&key) {

@@ -96,8 +96,7 @@ impl Problem {
                 "the port has no number and the Service's targetPort is a name".to_owned()
             }
             ProblemKind::InvalidAddress => {
-                "an endpoint whose address is missing or not of the slice's family is left out"
-                    .to_owned()
+                "an endpoint without an address of the slice's family is left out".to_owned()
             }
             ProblemKind::InvalidPort { number } => {
                 format!("{number} is no port number, so the port's endpoints are left out")

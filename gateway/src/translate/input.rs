@@ -110,6 +110,7 @@ pub(super) struct ServicePort {
     pub(super) name: Box<str>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) protocol: Box<str>,
+    #[serde(deserialize_with = "port_number")]
     pub(super) port: NonZeroU16,
     #[serde(default)]
     pub(super) target_port: Option<TargetPort>,
@@ -182,6 +183,35 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads a port number, and says what that is if it is none.
+fn port_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroU16, D::Error> {
+    struct Number;
+
+    impl Visitor<'_> for Number {
+        type Value = NonZeroU16;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a port number from 1 to 65535")
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<NonZeroU16, E> {
+            u16::try_from(number)
+                .ok()
+                .and_then(NonZeroU16::new)
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<NonZeroU16, E> {
+            u16::try_from(number)
+                .ok()
+                .and_then(NonZeroU16::new)
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+        }
+    }
+
+    deserializer.deserialize_any(Number)
 }
 
 impl<'de> Deserialize<'de> for TargetPort {

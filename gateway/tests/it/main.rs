@@ -1,5 +1,7 @@
-//! The adapter from outside: the vectors, the laws of discovery, and its size.
+//! The adapter from outside: the vectors, the laws of discovery, its size, and the program as users run it.
 
+mod binary;
 mod properties;
+mod render;
 mod scale;
 mod vectors;

@@ -1,0 +1,122 @@
+//! The command line: what can be asked for, how it ends, and what it says when it fails.
+//!
+//! Results go to standard output, everything else to standard error. A reader that goes away ends the program quietly.
+
+mod failure;
+mod output;
+mod render;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::translate::{IpFamily, Options};
+use failure::USAGE;
+use output::Format;
+
+/// Kubernetes Services and EndpointSlices as gateway clusters
+#[derive(Debug, Parser)]
+#[command(name = "kubedex-gateway", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the cluster cannot be reached or refuses, or an output fails;
+2 what was asked for is wrong: an option, a selector, the kubeconfig, a manifest.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Render(render::Render),
+}
+
+/// How clusters are made; the same for every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Translation")]
+struct Translation {
+    /// The gateway's zone: use topology hints to stay within it
+    #[arg(long)]
+    zone: Option<Box<str>>,
+    /// The gateway's node: use topology hints to stay on it
+    #[arg(long)]
+    node: Option<Box<str>>,
+    /// Use addresses of this family only
+    #[arg(long, value_name = "FAMILY")]
+    ip_family: Option<Family>,
+    /// List endpoints that are going away but still serve also beside ready ones
+    #[arg(long)]
+    include_draining: bool,
+}
+
+/// The families as they are spelled in Kubernetes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Family {
+    #[value(name = "IPv4", alias = "ipv4")]
+    V4,
+    #[value(name = "IPv6", alias = "ipv6")]
+    V6,
+}
+
+impl From<Translation> for Options {
+    fn from(args: Translation) -> Self {
+        Self {
+            zone: args.zone,
+            node: args.node,
+            ip_family: args.ip_family.map(|family| match family {
+                Family::V4 => IpFamily::V4,
+                Family::V6 => IpFamily::V6,
+            }),
+            include_draining: args.include_draining,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// The form of the output [default: table on a terminal, else json]
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+/// Runs the program with the given arguments, the first of which is its name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let outcome = match cli.command {
+        Command::Render(render) => render.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_silent() {
+                let _ = write!(io::stderr(), "{failure}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
