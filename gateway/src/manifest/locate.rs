@@ -29,13 +29,18 @@ impl Span {
                 .deserialize(&mut serde_json::Deserializer::from_str(&padded))
                 .err()
                 .map(|error| json_error(&error, self.document)),
-            Format::Yaml => serde_saphyr::with_deserializer_from_str_with_options(
-                &padded,
-                yaml_options(),
-                |deserializer| seed.deserialize(deserializer),
-            )
-            .err()
-            .map(|error| yaml_error(&error, text, self.line)),
+            Format::Yaml => {
+                // As strict as JSON is: a number is no string.
+                let mut options = yaml_options();
+                options.no_schema = true;
+                serde_saphyr::with_deserializer_from_str_with_options(
+                    &padded,
+                    options,
+                    |deserializer| seed.deserialize(deserializer),
+                )
+                .err()
+                .map(|error| yaml_error(&error, text, self.line))
+            }
         }
     }
 }

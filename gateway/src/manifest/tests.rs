@@ -81,9 +81,17 @@ fn a_field_of_the_wrong_form_has_its_line_also_within_a_list() {
     let text = format!("{}---\n{}", service("80"), service("http"));
     let [error] = read(&text).unwrap_err().try_into().unwrap();
     assert!(
-        error.starts_with("f: document 2, line 13, column 11: Service default/a: "),
+        error.starts_with("f: document 2, line 13, column 5: Service default/a: invalid type"),
         "{error}"
     );
+
+    let text = service("80").replace(
+        "kind: Service",
+        "kind: Service\nspec: {type: ClusterIP, sessionAffinity: 7}",
+    );
+    let text = text.replace("\nspec:\n  ports:\n  - port: 80", "");
+    let [error] = read(&text).unwrap_err().try_into().unwrap();
+    assert!(error.starts_with("f: document 1, line 3, "), "{error}");
 
     let list = "\n\napiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: ok}\n\
                 - apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n  spec:\n    ports:\n      http: 80\n";

@@ -120,7 +120,7 @@ fn a_malformed_manifest_is_named_by_file_document_and_line_and_nothing_is_printe
     assert_eq!(lines.len(), 3, "{}", outcome.stderr);
     assert_eq!(lines[0], "error: the manifests cannot be used");
     let place = format!(
-        "  {}: document 1, line 6, column 24: Service default/api: ",
+        "  {}: document 1, line 6, column 18: Service default/api: ",
         path.display()
     );
     assert!(lines[1].starts_with(&place), "{}", lines[1]);
