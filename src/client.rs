@@ -3,6 +3,22 @@
 //! A [`Client`] is one connection to one cluster: it sends requests, knows the default namespace, and finds out the kind
 //! and scope of a [`Gvr`]. Whatever goes wrong is a [`ClientError`] that can be asked what it is. Nothing here retries,
 //! watches or caches objects, and no credential is ever logged or printed.
+//!
+//! ```no_run
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use kubedex::client::Client;
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder()
+//!     .context("staging")
+//!     .user_agent("my-gateway/1.4")
+//!     .build()
+//!     .await?;
+//! // Typed access, over the same connections:
+//! let maps: kube::Api<ConfigMap> = kube::Api::default_namespaced(client.kube());
+//! # let _ = maps;
+//! # Ok(())
+//! # }
+//! ```
 
 mod body;
 mod builder;
@@ -132,7 +148,8 @@ impl Client {
     }
 
     /// The same cluster and credentials over connections of its own, and without the rate limit: for what must not wait
-    /// behind other traffic. A caller's own client has only the connections that it has, and is returned as it is.
+    /// behind other traffic. A caller's own client has only the connections that it has, and is returned as it is. To be
+    /// called within a runtime, since the new client has a task.
     pub(crate) fn separate(&self) -> Self {
         let Some((_, transport)) = &self.shared.ours else {
             return self.clone();
@@ -307,6 +324,12 @@ impl Client {
 
     /// As [`Client::resolve`], but a resource that the server lacks is `None` and costs no further request: for those
     /// who wait for one to appear.
+    ///
+    /// # Errors
+    /// Whatever kept the server from saying.
+    ///
+    /// # Cancel safety
+    /// As for [`Client::resolve`].
     pub async fn served(&self, gvr: &Gvr) -> Result<Option<ApiResource>, ClientError> {
         discovery::served(self, &self.shared.catalogue, gvr).await
     }

@@ -205,9 +205,13 @@ impl Recipe {
         match tokio::time::timeout(CREDENTIALS_TIMEOUT, work).await {
             Ok(Ok(built)) => built,
             // kube panics on a token that no header can hold; nothing else in there is known to.
-            Ok(Err(_)) => Err(ClientError::no_credentials(
+            Ok(Err(error)) => Err(ClientError::no_credentials(
                 "client configuration",
-                "what the authentication provider gave cannot be used",
+                if error.is_panic() {
+                    "what the authentication provider gave cannot be used"
+                } else {
+                    "the runtime is shutting down"
+                },
             )),
             Err(_) => Err(ClientError::no_credentials(
                 "client configuration",
@@ -223,7 +227,7 @@ impl Recipe {
         if !matches!(url.scheme_str(), Some("https" | "http")) || url.host().is_none() {
             return Err(ClientError::configuration(
                 origin,
-                format!("the server {url} is no address; it begins with https:// or http://"),
+                "the cluster's server is no address; one begins with https:// or http://",
             ));
         }
         let cluster_url = without_userinfo(url);
@@ -262,4 +266,96 @@ fn without_userinfo(url: &http::Uri) -> Box<str> {
         url.path().trim_end_matches('/')
     )
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::Request;
+    use kube::client::Body;
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// A server that answers one request and returns its head, and its certificate.
+    async fn api_server() -> (u16, String, tokio::task::JoinHandle<String>) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .await
+                .unwrap();
+            String::from_utf8(head).unwrap()
+        });
+        (port, certificate.pem(), task)
+    }
+
+    #[tokio::test]
+    async fn in_a_pod_the_service_account_is_all_that_is_needed() {
+        let (port, certificate, server) = api_server().await;
+        let account = tempfile::tempdir().unwrap();
+        for (name, content) in [
+            ("ca.crt", certificate.as_str()),
+            ("namespace", "web\n"),
+            ("token", "of-the-account\n"),
+        ] {
+            std::fs::write(account.path().join(name), content).unwrap();
+        }
+        let environment = Environment::pod(account.path().to_owned(), "127.0.0.1", port);
+        let client = Client::builder()
+            .build_in(environment, ProxyEnvironment::default())
+            .await
+            .unwrap();
+        assert_eq!(client.default_namespace(), "web");
+        let request = Request::get("/version").body(Body::empty()).unwrap();
+        assert_eq!(client.send(request).await.unwrap().status(), 200);
+        let head = server.await.unwrap();
+        assert!(head.contains("Bearer of-the-account\r\n"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_in_a_service_account_is_named() {
+        let account = tempfile::tempdir().unwrap();
+        for (name, content) in [("namespace", "web"), ("ca.crt", ""), ("token", "")] {
+            let environment = Environment::pod(account.path().to_owned(), "127.0.0.1", 1);
+            let error = Client::builder()
+                .build_in(environment, ProxyEnvironment::default())
+                .await
+                .unwrap_err();
+            let path = account.path().join(name);
+            assert!(
+                error.to_string().contains(path.to_str().unwrap()),
+                "{error}"
+            );
+            std::fs::write(path, content).unwrap();
+        }
+    }
 }

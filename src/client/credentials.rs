@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use kube::Config;
-use kube::client::ConfigExt as _;
 use kube::client::middleware::AuthLayer;
+use kube::client::{AuthError, ConfigExt as _};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
@@ -35,6 +35,16 @@ impl Credentials {
     /// Takes the credentials out of a configuration: what is left in it is for the TLS layer alone. Runs an exec plugin, if
     /// that is how they are had. Blocking.
     pub(super) fn take(config: &mut Config, origin: &str) -> Result<Self, ClientError> {
+        let credentials = Self::find(config, origin)?;
+        if !matches!(credentials, Self::None) {
+            // Else the TLS layer would run the plugin, perhaps once more, to ask for a certificate.
+            config.auth_info.exec = None;
+            config.auth_info.auth_provider = None;
+        }
+        Ok(credentials)
+    }
+
+    fn find(config: &mut Config, origin: &str) -> Result<Self, ClientError> {
         let auth = &mut config.auth_info;
         let inline = auth
             .token
@@ -51,18 +61,14 @@ impl Credentials {
         if let Some(token) = inline {
             return Ok(Self::Token(token));
         }
-        let layer = config
-            .auth_layer()
-            .map_err(|error| ClientError::from_kube(origin, None, &error))?;
-        Ok(match layer {
-            Some(layer) => {
-                // The plugin gave a token: without this the TLS layer would run it once more to ask for a certificate.
-                config.auth_info.exec = None;
-                config.auth_info.auth_provider = None;
-                Self::Kube(Arc::new(layer))
+        let layer = match config.auth_layer() {
+            Ok(layer) => layer,
+            Err(kube::Error::Auth(error)) => {
+                return Err(ClientError::no_credentials(origin, explain(&error, config)));
             }
-            None => Self::None,
-        })
+            Err(error) => return Err(ClientError::from_config(origin, &error)),
+        };
+        Ok(layer.map_or(Self::None, |layer| Self::Kube(Arc::new(layer))))
     }
 
     /// The header for a request, where it is not kube's layer that sets it.
@@ -72,6 +78,24 @@ impl Credentials {
             Self::File(file) => Some(file.token().await),
             Self::None | Self::Kube(_) => None,
         }
+    }
+}
+
+/// Why there are no credentials, with the plugin's name and, if it is not there, its hint how to install it.
+fn explain(error: &AuthError, config: &Config) -> String {
+    let reason = error::credentials(error);
+    let Some(plugin) = &config.auth_info.exec else {
+        return reason;
+    };
+    let command = plugin.command.as_deref().unwrap_or_default();
+    match (error, &plugin.install_hint) {
+        (AuthError::AuthExecStart(_), Some(hint)) => {
+            format!(
+                "exec plugin {command:?}: {reason}; {}",
+                error::printable(hint)
+            )
+        }
+        _ => format!("exec plugin {command:?}: {reason}"),
     }
 }
 

@@ -234,6 +234,7 @@ impl ClientError {
     pub(super) fn from_config(origin: &str, error: &kube::Error) -> Self {
         match error {
             kube::Error::Auth(error) => Self::no_credentials(origin, credentials(error)),
+            kube::Error::InferKubeconfig(error) => Self::configuration(origin, chain(error)),
             error => Self::configuration(origin, chain(error)),
         }
     }
@@ -438,7 +439,7 @@ fn transport(error: &(dyn StdError + 'static), cluster: Option<&str>) -> Kind {
         {
             return Kind::Unreachable {
                 cluster: cluster.map(Into::into),
-                cause: connect.source().map_or_else(|| chain(connect), chain),
+                cause: connect.source().map_or_else(|| chain(connect), unreachable),
             };
         }
     }
@@ -447,17 +448,35 @@ fn transport(error: &(dyn StdError + 'static), cluster: Option<&str>) -> Kind {
     }
 }
 
-/// Why there are no credentials, without what a plugin printed: that may be the credential.
-fn credentials(error: &AuthError) -> String {
-    match error {
-        AuthError::AuthExecRun { out, .. } => format!(
-            "the exec plugin ended with {}; run it by hand to see why",
-            out.status
-        ),
-        AuthError::AuthExecParse(_) => {
-            "what the exec plugin printed is no ExecCredential".to_owned()
+/// Why no connection could be had, in words for what occurs most.
+fn unreachable(error: &(dyn StdError + 'static)) -> String {
+    use rustls::CertificateError::UnknownIssuer;
+    let mut text = chain(error);
+    for error in links(error) {
+        if let Some(rustls::Error::InvalidCertificate(UnknownIssuer)) = error.downcast_ref() {
+            text.push_str(
+                "; the server's certificate was not issued by the configured certificate authority",
+            );
         }
-        AuthError::AuthExec(_) => "the authentication provider failed".to_owned(),
+        if let Some(error) = error.downcast_ref::<std::io::Error>()
+            && error.kind() == std::io::ErrorKind::TimedOut
+        {
+            return "no connection before the connect timeout".to_owned();
+        }
+    }
+    text
+}
+
+/// Why there are no credentials, without what a plugin printed: that may be the credential.
+pub(super) fn credentials(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            format!(
+                "the plugin ended with {}; run it by hand to see why",
+                out.status
+            )
+        }
+        AuthError::AuthExecParse(_) => "what the plugin printed is no ExecCredential".to_owned(),
         AuthError::InvalidBearerToken(_) | AuthError::InvalidBasicAuth(_) => {
             "the token or password has characters that no HTTP header may have".to_owned()
         }
@@ -497,7 +516,7 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// A server's text, without what could steer a terminal or break a line.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.split(|char: char| char.is_control() || char.is_whitespace())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
@@ -601,7 +620,18 @@ mod tests {
     #[test]
     fn what_a_plugin_printed_is_not_repeated() {
         let secret = "eyJhbGciOi";
-        let error = AuthError::AuthExec(format!("Result is not a string {secret}"));
+        let error = AuthError::AuthExecRun {
+            cmd: format!("PASSWORD={secret} plugin"),
+            out: Box::new(std::process::Output {
+                status: std::process::ExitStatus::default(),
+                stdout: secret.into(),
+                stderr: secret.into(),
+            }),
+        };
+        assert!(
+            error.to_string().contains(secret),
+            "or there would be nothing to hide"
+        );
         assert!(!credentials(&error).contains(secret));
         let error = ClientError::from_kube("GET /", None, &kube::Error::Auth(error));
         assert!(error.is_credentials());

@@ -41,6 +41,17 @@ impl Environment {
         }
     }
 
+    /// A pod's, with its service account in this directory.
+    #[cfg(test)]
+    pub(super) fn pod(service_account: PathBuf, host: &str, port: u16) -> Self {
+        Self {
+            kubeconfig: None,
+            home: None,
+            service: (Some(host.to_owned()), Some(port.to_string())),
+            service_account,
+        }
+    }
+
     /// The files that `KUBECONFIG` names.
     fn named_files(&self) -> Vec<PathBuf> {
         let list = self.kubeconfig.as_deref().unwrap_or_default();
@@ -224,15 +235,15 @@ fn read_files(paths: &[PathBuf]) -> Result<(Kubeconfig, String), ClientError> {
             Err(KubeconfigError::ReadConfig(error, _)) => return Err(unreadable(path, &error)),
             Err(error) => {
                 return Err(ClientError::configuration(
-                    path.display().to_string(),
+                    format!("kubeconfig {}", path.display()),
                     unusable(&error),
                 ));
             }
         };
         read.push(path.display().to_string());
-        merged = merged
-            .merge(config)
-            .map_err(|error| ClientError::configuration(read.join(", "), unusable(&error)))?;
+        merged = merged.merge(config).map_err(|error| {
+            ClientError::configuration(format!("kubeconfig {}", read.join(", ")), unusable(&error))
+        })?;
     }
     match missing {
         Some(error) if read.is_empty() => Err(error),
@@ -257,7 +268,10 @@ fn unusable(error: &KubeconfigError) -> String {
             // The parser quotes the source, and serde the values: both may be credentials.
             let plain = error.without_snippet().to_string();
             let first = plain.lines().next().unwrap_or_default();
-            format!("is no valid kubeconfig{place}: {}", without_quotes(first))
+            let what = first
+                .rsplit_once(" at line ")
+                .map_or(first, |(what, _)| what);
+            format!("no valid kubeconfig{place}: {}", without_quotes(what))
         }
         KubeconfigError::LoadClusterOfContext(cluster) => {
             format!("the context's cluster {cluster} is not among its clusters")
@@ -307,12 +321,16 @@ fn load_service_account(environment: &Environment) -> Result<Loaded, ClientError
         ))
     })?;
     let file = |name: &str| environment.service_account.join(name);
-    let namespace = std::fs::read_to_string(file("namespace")).map_err(|error| {
-        wrong(format!(
-            "{} cannot be read: {error}; does the pod's service account mount its token (automountServiceAccountToken)?",
-            file("namespace").display()
-        ))
-    })?;
+    let read = |name: &str| {
+        std::fs::read_to_string(file(name)).map_err(|error| {
+            wrong(format!(
+                "{} cannot be read: {error}; does the pod mount its service account's token (automountServiceAccountToken)?",
+                file(name).display()
+            ))
+        })
+    };
+    let namespace = read("namespace")?;
+    read("ca.crt")?;
     let mut config = Config::new(cluster_url);
     config.default_namespace = namespace_or_default(&namespace);
     // Verification is by the file, which is read again as it is rotated; the certificates here would only be the first.
@@ -408,6 +426,7 @@ mod tests {
         let mut environment = environment(directory.path());
         environment.service = (Some("10.0.0.1".into()), Some("443".into()));
         write(&directory.path().join("account/namespace"), "web\n");
+        write(&directory.path().join("account/ca.crt"), "");
         assert!(matches!(
             infer(&environment, None).unwrap().source,
             Source::InCluster
@@ -458,6 +477,7 @@ mod tests {
             ("api.example", "https://api.example:8443/"),
         ] {
             write(&directory.path().join("account/namespace"), " web\n");
+            write(&directory.path().join("account/ca.crt"), "");
             environment.service = (Some(host.into()), Some("8443".into()));
             let loaded = load(&Source::InCluster, None, &environment).unwrap();
             assert_eq!(loaded.config.cluster_url.to_string(), url);

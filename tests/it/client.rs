@@ -4,6 +4,7 @@ mod configuration;
 mod credentials;
 mod discovery;
 mod server;
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -220,4 +221,52 @@ async fn what_a_client_prints_of_itself_is_no_secret() {
         printed.contains(&server.url()) && !printed.contains("secret"),
         "{printed}"
     );
+}
+
+/// Of each connection to a port, when Linux will probe it; `None` if it will not.
+#[cfg(target_os = "linux")]
+fn probes_towards(port: u16) -> Vec<Option<Duration>> {
+    const KEEPALIVE: &str = "02";
+    const ESTABLISHED: &str = "01";
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields[2].ends_with(&port) && fields[3] == ESTABLISHED)
+        .map(|fields| {
+            let (timer, hundredths) = fields[5].split_once(':').unwrap();
+            let hundredths = u64::from_str_radix(hundredths, 16).unwrap();
+            (timer == KEEPALIVE).then(|| Duration::from_millis(hundredths * 10))
+        })
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_idle_watch_is_probed_so_that_a_dead_peer_is_noticed() {
+    let server = Server::start(|_| {
+        Some(http::Response::new(
+            Paused::new(&["begin"], Duration::from_secs(60)).boxed_unsync(),
+        ))
+    })
+    .await;
+    let client = builder(&server).build().await.unwrap();
+    let mut watch = client
+        .send(get("/api/v1/pods?watch=true"))
+        .await
+        .unwrap()
+        .into_body();
+    assert!(watch.frame().await.unwrap().is_ok());
+    // An acknowledgement on its way has its own timer, for some milliseconds.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let probes = probes_towards(server.address.port());
+        if matches!(probes[..], [Some(at)] if at <= kubedex::client::KEEPALIVE_IDLE) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{probes:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

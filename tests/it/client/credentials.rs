@@ -173,7 +173,10 @@ async fn a_plugin_that_fails_is_an_error_that_does_not_repeat_what_it_printed() 
         );
     }
     let directory = tempfile::tempdir().unwrap();
-    let path = server.kubeconfig(directory.path(), "{exec: {command: /nowhere/plugin}}");
+    let path = server.kubeconfig(
+        directory.path(),
+        "{exec: {command: /nowhere/plugin, installHint: get it there}}",
+    );
     let error = Client::builder()
         .kubeconfig(path)
         .build()
@@ -183,4 +186,6 @@ async fn a_plugin_that_fails_is_an_error_that_does_not_repeat_what_it_printed() 
         error.is_credentials() && error.to_string().contains("context test"),
         "{error}"
     );
+    assert!(error.to_string().contains("/nowhere/plugin"), "{error}");
+    assert!(error.to_string().ends_with("; get it there"), "{error}");
 }
