@@ -4,4 +4,5 @@ mod client;
 mod conformance;
 mod kubectl;
 mod layering;
+mod scripted;
 mod watcher;

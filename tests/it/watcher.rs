@@ -1,1 +1,3 @@
-//! To be written.
+//! The watcher, from outside.
+
+mod reflector;
