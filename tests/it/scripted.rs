@@ -16,24 +16,24 @@ use tokio::sync::{mpsc, oneshot};
 type AnyBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// The server's side: requests come out, in the order they were made.
-pub struct Scripted {
+pub(crate) struct Scripted {
     calls: mpsc::UnboundedReceiver<Call>,
 }
 
 /// One request that waits for its answer. Dropping it breaks the connection.
-pub struct Call {
+pub(crate) struct Call {
     /// Path and query.
-    pub uri: String,
+    pub(crate) uri: String,
     /// The request's headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     answer: oneshot::Sender<Response<AnyBody>>,
 }
 
 /// The body of an answer, while it lasts. Dropping it ends the body cleanly.
-pub struct Stream(mpsc::UnboundedSender<Result<Frame<Bytes>, std::io::Error>>);
+pub(crate) struct Stream(mpsc::UnboundedSender<Result<Frame<Bytes>, std::io::Error>>);
 
 /// A server, and a client of it. Discovery of `v1` (`configmaps`, `namespaces`) is answered without a script.
-pub fn scripted() -> (Scripted, Client) {
+pub(crate) fn scripted() -> (Scripted, Client) {
     let (sender, calls) = mpsc::unbounded_channel();
     let service = tower::service_fn(move |request: Request<Body>| {
         let sender = sender.clone();
@@ -88,19 +88,19 @@ fn plain(status: StatusCode, body: String, content_type: &str) -> Response<AnyBo
 
 impl Scripted {
     /// The next request. Under paused time this lets time pass until one comes.
-    pub async fn next(&mut self) -> Call {
+    pub(crate) async fn next(&mut self) -> Call {
         self.calls.recv().await.expect("the client is gone")
     }
 
     /// The next request, which must be a paged list.
-    pub async fn list(&mut self) -> Call {
+    pub(crate) async fn list(&mut self) -> Call {
         let call = self.next().await;
         assert!(!call.uri.contains("watch="), "{} is no list", call.uri);
         call
     }
 
     /// The next request, which must be a watch from this version.
-    pub async fn watch(&mut self, version: &str) -> Call {
+    pub(crate) async fn watch(&mut self, version: &str) -> Call {
         let call = self.next().await;
         assert!(
             call.uri.contains("watch=true")
@@ -113,19 +113,19 @@ impl Scripted {
     }
 
     /// Whether a request has come that was not taken yet.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.calls.is_empty()
     }
 }
 
 impl Call {
     /// Answers with JSON.
-    pub fn json(self, status: u16, body: &Value) {
+    pub(crate) fn json(self, status: u16, body: &Value) {
         self.text(status, "application/json", body.to_string());
     }
 
     /// Answers with any text.
-    pub fn text(self, status: u16, content_type: &str, body: impl Into<String>) {
+    pub(crate) fn text(self, status: u16, content_type: &str, body: impl Into<String>) {
         let _ = self.answer.send(plain(
             StatusCode::from_u16(status).unwrap(),
             body.into(),
@@ -134,17 +134,17 @@ impl Call {
     }
 
     /// Refuses as an API server does.
-    pub fn refuse(self, code: u16, reason: &str) {
+    pub(crate) fn refuse(self, code: u16, reason: &str) {
         self.json(code, &status(code, reason));
     }
 
     /// Answers with a whole list.
-    pub fn items(self, version: &str, items: &[Value]) {
+    pub(crate) fn items(self, version: &str, items: &[Value]) {
         self.json(200, &list(version, None, items));
     }
 
     /// Answers with a body that is written bit by bit.
-    pub fn stream(self) -> Stream {
+    pub(crate) fn stream(self) -> Stream {
         let (sender, mut frames) = mpsc::unbounded_channel();
         let body = StreamBody::new(
             futures::stream::poll_fn(move |context| frames.poll_recv(context)).boxed(),
@@ -161,22 +161,22 @@ impl Call {
 
 impl Stream {
     /// Writes bytes as they are.
-    pub fn write(&self, text: impl Into<String>) {
+    pub(crate) fn write(&self, text: impl Into<String>) {
         let _ = self.0.send(Ok(Frame::data(Bytes::from(text.into()))));
     }
 
     /// Writes an event.
-    pub fn event(&self, kind: &str, object: &Value) {
+    pub(crate) fn event(&self, kind: &str, object: &Value) {
         self.write(format!("{}\n", json!({"type": kind, "object": object})));
     }
 
     /// Writes a bookmark.
-    pub fn bookmark(&self, version: &str) {
+    pub(crate) fn bookmark(&self, version: &str) {
         self.event("BOOKMARK", &json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"resourceVersion": version}}));
     }
 
     /// Writes the bookmark that ends the initial events.
-    pub fn initial_events_end(&self, version: &str) {
+    pub(crate) fn initial_events_end(&self, version: &str) {
         let annotations = json!({"k8s.io/initial-events-end": "true"});
         let metadata = json!({"resourceVersion": version, "annotations": annotations});
         self.event(
@@ -186,24 +186,24 @@ impl Stream {
     }
 
     /// Breaks the connection.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         let _ = self.0.send(Err(std::io::ErrorKind::ConnectionReset.into()));
     }
 
     /// Waits until the client has dropped the body.
-    pub async fn dropped(&self) {
+    pub(crate) async fn dropped(&self) {
         self.0.closed().await;
     }
 }
 
 /// A `Status` as an API server writes it.
-pub fn status(code: u16, reason: &str) -> Value {
+pub(crate) fn status(code: u16, reason: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": format!("refused: {reason}"), "reason": reason, "code": code})
 }
 
 /// A page of a list.
-pub fn list(version: &str, token: Option<&str>, items: &[Value]) -> Value {
+pub(crate) fn list(version: &str, token: Option<&str>, items: &[Value]) -> Value {
     // Items of a list of a built-in kind lack these two.
     let items: Vec<Value> = items
         .iter()
@@ -225,7 +225,7 @@ pub fn list(version: &str, token: Option<&str>, items: &[Value]) -> Value {
 }
 
 /// A ConfigMap in the namespace `n`.
-pub fn config_map(name: &str, version: &str, content: &str) -> Value {
+pub(crate) fn config_map(name: &str, version: &str, content: &str) -> Value {
     json!({"kind": "ConfigMap", "apiVersion": "v1",
         "metadata": {"name": name, "namespace": "n", "uid": format!("uid-{name}"), "resourceVersion": version},
         "data": {"k": content}})
