@@ -91,6 +91,26 @@ impl<'a> KeyRef<'a> {
         self.components == 0
     }
 
+    /// The first so many components.
+    pub(crate) fn beginning(self, components: usize) -> Self {
+        let mut rest = self.packed;
+        let components = components.min(self.components);
+        Self {
+            components,
+            packed: take_key(&mut rest, components),
+        }
+    }
+
+    /// The components as bytes: equal for equal keys of one length.
+    pub(crate) fn packed(self) -> &'a [u8] {
+        self.packed
+    }
+
+    /// From what [`KeyRef::packed`] gave.
+    pub(crate) fn from_packed(components: usize, packed: &'a [u8]) -> Self {
+        Self { components, packed }
+    }
+
     /// An owned copy.
     pub fn to_key(self) -> IndexKey {
         self.components().collect()

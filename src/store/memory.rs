@@ -1,44 +1,72 @@
 //! A store that keeps whole objects.
+//!
+//! Objects stand in numbered slots; hash tables and ordered sets of those numbers make the indexes, and re-read keys from
+//! the objects instead of keeping them. One lock covers them all, so that every read sees every index at the same moment.
+//! Whatever takes time, reading keys, hashing, finding places, growing a table, building what a relist brings, happens
+//! while others read; readers are shut out only while numbers are moved, and for the exchange of one state for another.
 
-use std::collections::BTreeMap;
+mod bucket;
+mod chunked;
+mod level;
+mod slots;
+mod state;
+mod table;
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 use tokio::sync::watch;
 
 use super::{Difference, Scope, Store, StoreError, StoreSchema, Stored};
-use crate::indexer::Record;
+use crate::indexer::{MAX_COMPONENTS, Record};
 use crate::object::Object;
 use crate::resource::{ObjectRef, compare_resource_versions};
+use slots::{Content, Id};
+use state::{Hashing, Name, State, name_of};
+
+/// Up to so many differences of a relist are made in place, in one go of some tens of microseconds; more are made in a
+/// copy that then takes the state's place.
+const IN_PLACE: usize = 32;
+
+/// How many objects [`MemoryStore::iter`] takes at a time.
+const ITER_CHUNK: usize = 256;
 
 /// Keeps whole objects in memory.
 ///
-/// Reads are synchronous as inherent methods; the [`Store`] trait offers the same as futures that are ready at once.
-#[derive(Debug)]
+/// Reads are synchronous as inherent methods; the [`Store`] trait offers the same as futures that are ready at once. Each
+/// read sees one moment, between two changes; what it returns is shared with the store and stays as it is. A lookup takes
+/// well under a microsecond and waits for a writer only while that exchanges some numbers.
 pub struct MemoryStore {
     schema: StoreSchema,
+    hashing: Hashing,
     state: RwLock<State>,
     version: watch::Sender<Option<Box<str>>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    objects: BTreeMap<ObjectRef, Record>,
-    modifications: u64,
 }
 
 impl MemoryStore {
     /// An empty store with the indexes of the schema.
     pub fn new(schema: &StoreSchema) -> Self {
+        let hashing = Hashing::default();
         Self {
+            state: RwLock::new(State::new(schema.indexes.clone(), hashing.clone())),
             schema: schema.clone(),
-            state: RwLock::default(),
+            hashing,
             version: watch::Sender::new(None),
         }
     }
 
-    /// The objects under a key of the primary index, or the beginning of one. No component at all finds everything.
+    /// What the store was built from.
+    pub fn schema(&self) -> &StoreSchema {
+        &self.schema
+    }
+
+    /// The objects under a key of the primary index, or the beginning of one, in the order of namespace and name. No
+    /// component at all finds everything.
     ///
     /// # Errors
     /// When more components are given than the index has.
@@ -50,7 +78,8 @@ impl MemoryStore {
         self.get_by("", keys)
     }
 
-    /// The objects under a key of a named index, or the beginning of one. No component at all finds everything.
+    /// The objects under a key of a named index, or the beginning of one, in the order of namespace and name. No component
+    /// at all finds everything.
     ///
     /// # Errors
     /// When there is no such index, or more components are given than it has.
@@ -59,62 +88,89 @@ impl MemoryStore {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let keys: Vec<I::Item> = keys.into_iter().collect();
-        let indexes = &self.schema.indexes;
-        let Some(position) = indexes.position(index) else {
-            return Err(StoreError::UnknownIndex {
-                gvr: self.schema.gvr.clone(),
-                index: index.to_owned(),
-                known: indexes.names().map(str::to_owned).collect(),
-            });
-        };
-        let expected = indexes.expressions(position).len();
-        if keys.len() > expected {
-            return Err(StoreError::TooManyComponents {
-                gvr: self.schema.gvr.clone(),
-                index: index.to_owned(),
-                given: keys.len(),
-                expected,
-            });
+        let position = self.schema.index_position(index)?;
+        let mut given = 0;
+        let mut keys = keys.into_iter();
+        let items: [Option<I::Item>; MAX_COMPONENTS] = std::array::from_fn(|_| keys.next());
+        let mut components = [""; MAX_COMPONENTS];
+        for (component, item) in components.iter_mut().zip(&items) {
+            if let Some(item) = item {
+                *component = item.as_ref();
+                given += 1;
+            }
         }
-        let state = self.state.read();
-        let matches = state.objects.values().filter(|record| {
-            record.keys().of(position).any(|key| {
-                keys.iter()
-                    .map(AsRef::as_ref)
-                    .eq(key.components().take(keys.len()))
-            })
-        });
-        Ok(matches.map(|record| record.object().clone()).collect())
+        let components = components.get(..given).unwrap_or_default();
+        self.schema.check_components(position, given + keys.count())?;
+        let hash = self.hashing.components(components);
+        Ok(self.state.read().get(position, components, hash))
     }
 
     /// One object by its name.
     pub fn get_ref(&self, reference: &ObjectRef) -> Option<Object> {
-        self.state
-            .read()
-            .objects
-            .get(reference)
-            .map(|record| record.object().clone())
+        let name = name_of_ref(reference);
+        let hash = self.hashing.name(name);
+        let state = self.state.read();
+        state.object(state.find_hashed(hash, name)?).cloned()
     }
 
     /// Whether there is an object of this name.
     pub fn contains(&self, reference: &ObjectRef) -> bool {
-        self.state.read().objects.contains_key(reference)
+        self.state.read().find(name_of_ref(reference)).is_some()
     }
 
-    /// All objects.
+    /// All objects at one moment, in the order of namespace and name.
+    ///
+    /// It holds off the writer while it counts up the references of all objects: some tens of milliseconds for a million.
+    /// [`MemoryStore::iter`] does not.
     pub fn list(&self) -> Vec<Object> {
-        self.state
-            .read()
-            .objects
-            .values()
-            .map(|record| record.object().clone())
-            .collect()
+        self.state.read().get(0, &[], 0)
+    }
+
+    /// Goes through all objects in the order of namespace and name, taking some hundred at a time.
+    ///
+    /// Neither is anything cloned but what is at hand, nor is the writer held off. Between two takings the store may change:
+    /// an object that is there all the while comes exactly once; one that comes or goes meanwhile may be seen or not.
+    pub fn iter(&self) -> impl Iterator<Item = Object> {
+        let mut taken: std::vec::IntoIter<Object> = Vec::new().into_iter();
+        let mut last: Option<Object> = None;
+        std::iter::from_fn(move || {
+            if taken.len() == 0 {
+                let state = self.state.read();
+                let objects = |ids: &mut dyn Iterator<Item = Id>| -> Vec<Object> {
+                    let ids = ids.take(ITER_CHUNK);
+                    ids.filter_map(|id| state.object(id).cloned()).collect()
+                };
+                taken = match &last {
+                    None => objects(&mut state.ids()),
+                    Some(last) => objects(&mut state.ids_after(name_of(last))),
+                }
+                .into_iter();
+                drop(state);
+                last = taken.as_slice().last().cloned();
+            }
+            taken.next()
+        })
+    }
+
+    /// Shows all objects at one moment, in the order of namespace and name, without cloning any, until told to stop.
+    ///
+    /// The writer, and readers that come after it, wait meanwhile: the function must be short, and must not call the store,
+    /// which could wait for itself.
+    pub fn visit<B>(&self, mut function: impl FnMut(&Object) -> ControlFlow<B>) -> Option<B> {
+        let state = self.state.read();
+        for id in state.ids() {
+            if let Some(object) = state.object(id)
+                && let ControlFlow::Break(value) = function(object)
+            {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.state.read().objects.len()
+        self.state.read().len()
     }
 
     /// Whether there are no objects.
@@ -129,143 +185,105 @@ impl MemoryStore {
 
     /// Takes in an object, in place of one of the same name if there is one, which is returned.
     pub fn insert(&self, record: Record) -> Option<Stored> {
-        let mut state = self.state.write();
-        state.modifications += 1;
-        state
-            .objects
-            .insert(record.object().reference(), record)
-            .map(stored)
+        let state = self.state.upgradable_read();
+        let plan = state.plan_put(record);
+        let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let taken = state.apply(plan);
+        drop(state);
+        taken.previous.map(|content| self.stored(content))
     }
 
     /// Drops one object and returns it.
     pub fn remove(&self, reference: &ObjectRef) -> Option<Stored> {
-        let mut state = self.state.write();
-        let previous = state.objects.remove(reference)?;
-        state.modifications += 1;
-        Some(stored(previous))
+        let state = self.state.upgradable_read();
+        let plan = state.plan_remove(state.find(name_of_ref(reference))?)?;
+        let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let taken = state.apply(plan);
+        drop(state);
+        taken.previous.map(|content| self.stored(content))
     }
 
-    /// The resource version up to which the store shows everything, as far as its writer has said.
-    pub fn resource_version(&self) -> Option<String> {
-        self.version.borrow().as_deref().map(str::to_owned)
+    /// Drops all objects.
+    pub fn clear(&self) {
+        let state = self.state.upgradable_read();
+        let empty = state.emptied();
+        self.exchange(state, empty);
     }
 
-    /// Waits until the store shows everything up to a resource version, such as that of an object just written. Returns
-    /// whether it does, which is false when the time is over first.
-    ///
-    /// # Cancel safety
-    /// Dropping the future changes nothing.
-    pub async fn wait_until(&self, resource_version: &str, deadline: Duration) -> bool {
-        let mut versions = self.version.subscribe();
-        let reached = versions.wait_for(|version| {
-            version
-                .as_deref()
-                .is_some_and(|version| reaches(version, resource_version))
-        });
-        matches!(tokio::time::timeout(deadline, reached).await, Ok(Ok(_)))
-    }
-}
-
-/// Whether a store at one version shows another. Versions that are no numbers are only compared for equality.
-fn reaches(version: &str, wanted: &str) -> bool {
-    version == wanted
-        || compare_resource_versions(version, wanted).is_some_and(std::cmp::Ordering::is_ge)
-}
-
-fn stored(record: Record) -> Stored {
-    let (object, keys) = record.into_parts();
-    Stored::whole(object, keys)
-}
-
-#[async_trait]
-impl Store for MemoryStore {
-    async fn get(&self, index: &str, keys: &[&str]) -> Result<Vec<Object>, StoreError> {
-        self.get_by(index, keys)
-    }
-
-    async fn get_ref(&self, reference: &ObjectRef) -> Result<Option<Object>, StoreError> {
-        Ok(self.get_ref(reference))
-    }
-
-    async fn list(&self) -> Result<Vec<Object>, StoreError> {
-        Ok(self.list())
-    }
-
-    async fn update(&self, record: Record) -> Result<Option<Stored>, StoreError> {
-        Ok(self.insert(record))
-    }
-
-    async fn delete(&self, reference: &ObjectRef) -> Result<Option<Stored>, StoreError> {
-        Ok(self.remove(reference))
-    }
-
-    async fn clear(&self) -> Result<(), StoreError> {
-        let mut state = self.state.write();
-        state.modifications += state.objects.len() as u64;
-        state.objects.clear();
-        Ok(())
-    }
-
-    async fn replace(
-        &self,
-        scope: &Scope,
-        records: Vec<Record>,
-    ) -> Result<Vec<Difference>, StoreError> {
-        let mut state = self.state.write();
-        let mut new: BTreeMap<ObjectRef, Record> = records
-            .into_iter()
-            .map(|record| (record.object().reference(), record))
-            .collect();
-        let mut differences = Vec::new();
-        let gone: Vec<_> = state
-            .objects
-            .keys()
-            .filter(|reference| scope.contains(reference) && !new.contains_key(*reference))
-            .cloned()
-            .collect();
-        for reference in gone {
-            let previous = state.objects.remove(&reference).map(stored);
-            differences.push(Difference::new(reference, previous, None));
-        }
-        new.retain(|reference, record| {
-            let previous = state.objects.get(reference).cloned().map(stored);
-            !previous.is_some_and(|previous| previous.is_version_of(record.object()))
-        });
-        for (reference, record) in new {
-            let previous = state
-                .objects
-                .insert(reference.clone(), record.clone())
-                .map(stored);
-            differences.push(Difference::new(reference, previous, Some(stored(record))));
-        }
-        state.modifications += differences.len() as u64;
-        Ok(differences)
-    }
-
-    fn known(&self, reference: &ObjectRef) -> Option<Stored> {
-        self.state
-            .read()
-            .objects
-            .get(reference)
-            .cloned()
-            .map(stored)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn modification_count(&self) -> u64 {
-        self.modification_count()
-    }
-
-    fn set_resource_version(&self, resource_version: &str) {
-        self.version.send_if_modified(|version| {
-            let changed = version.as_deref() != Some(resource_version);
-            if changed {
-                *version = Some(resource_version.into());
+    /// Makes the records the whole content of a scope and returns what was different; see [`Store::replace`].
+    pub fn replace(&self, scope: &Scope, mut records: Vec<Record>) -> Vec<Difference> {
+        // A list comes almost in this order, which makes sorting, and taking in what is sorted, cheap.
+        records.sort_by(|a, b| name_of(a.object()).cmp(&name_of(b.object())));
+        let state = self.state.upgradable_read();
+        let mut listed = vec![0_u64; state.bound().div_ceil(64)];
+        let mut changed = Vec::new();
+        let mut records = records.into_iter().peekable();
+        while let Some(record) = records.next() {
+            let name = name_of(record.object());
+            if records.peek().is_some_and(|next| name_of(next.object()) == name) {
+                continue;
             }
-            changed
-        });
+            if let Some(id) = state.find(name) {
+                if let Some(word) = listed.get_mut(id as usize / 64) {
+                    *word |= 1 << (id % 64);
+                }
+                if state.object(id).is_some_and(|old| is_same_version(old, record.object())) {
+                    continue;
+                }
+            }
+            changed.push(record);
+        }
+        let is_listed = |id: Id| listed.get(id as usize / 64).is_some_and(|word| word & 1 << (id % 64) != 0);
+        let gone: Vec<Id> = state
+            .ids()
+            .filter(|id| !is_listed(*id) && state.object(*id).is_some_and(|object| scope.covers(name_of(object))))
+            .collect();
+        if changed.is_empty() && gone.is_empty() {
+            return Vec::new();
+        }
+        if changed.len() + gone.len() <= IN_PLACE {
+            let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let (differences, taken) = self.make(&mut state, gone, changed);
+            drop(state);
+            drop(taken);
+            return differences;
+        }
+        let mut next = state.clone();
+        let (differences, _) = self.make(&mut next, gone, changed);
+        self.exchange(state, next);
+        differences
     }
-}
+
+    /// Makes one change after the other.
+    fn make(&self, state: &mut State, gone: Vec<Id>, changed: Vec<Record>) -> (Vec<Difference>, Vec<state::Taken>) {
+        let mut differences = Vec::with_capacity(gone.len() + changed.len());
+        let mut taken = Vec::new();
+        for id in gone {
+            if let Some(plan) = state.plan_remove(id) {
+                let mut out = state.apply(plan);
+                let previous = out.previous.take().map(|content| self.stored(content));
+                differences.push(Difference::new(previous, None));
+                taken.push(out);
+            }
+        }
+        for record in changed {
+            let current = self.stored(Content {
+                object: record.object().clone(),
+                keys: Some(record.keys().clone()),
+            });
+            let plan = state.plan_put(record);
+            let mut out = state.apply(plan);
+            let previous = out.previous.take().map(|content| self.stored(content));
+            differences.push(Difference::new(previous, Some(current)));
+            taken.push(out);
+        }
+        (differences, taken)
+    }
+
+    /// Puts one state in the place of another, which is dropped when nobody waits any more.
+    fn exchange(&self, state: RwLockUpgradableReadGuard<'_, State>, next: State) {
+        let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let old = std::mem::replace(&mut *state, next);
+        drop(state);
+        drop(old);
+    }
