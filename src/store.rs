@@ -4,6 +4,8 @@
 //! immutable, shared objects. What it holds at any moment is a past or present state of the server for every object: it
 //! never mixes the two sides of a relist. It computes no keys from text and talks to no server.
 
+#[cfg(feature = "fake")]
+pub mod conformance;
 mod memory;
 
 pub use memory::MemoryStore;
@@ -24,8 +26,8 @@ use crate::resource::{Gvr, ObjectRef};
 /// find what has that key, fewer all that begin so, none at all everything. Results stand in the order of namespace and
 /// name. Objects whose field is missing are found under the empty component.
 ///
-/// Writes come from one task, one after the other. Authors of stores hold theirs against
-/// [`conformance`](crate::store) (feature `fake`).
+/// Writes come from one task, one after the other. Authors of stores hold theirs against the checks in
+/// `store::conformance` (feature `fake`).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The objects under a key or the beginning of one.
@@ -157,6 +159,34 @@ impl StoreSchema {
         self.metadata_only = metadata_only;
         self
     }
+
+    /// The place of an index by its name.
+    fn index_position(&self, index: &str) -> Result<usize, StoreError> {
+        self.indexes
+            .position(index)
+            .ok_or_else(|| StoreError::UnknownIndex {
+                gvr: self.gvr.clone(),
+                index: index.to_owned(),
+                known: self.indexes.names().map(str::to_owned).collect(),
+            })
+    }
+
+    /// Refuses more components than the index at a position has.
+    fn check_components(&self, position: usize, given: usize) -> Result<(), StoreError> {
+        let expected = self.indexes.expressions(position).len();
+        if given <= expected {
+            return Ok(());
+        }
+        let name = position
+            .checked_sub(1)
+            .and_then(|at| self.indexes.names().nth(at));
+        Err(StoreError::TooManyComponents {
+            gvr: self.gvr.clone(),
+            index: name.unwrap_or_default().to_owned(),
+            given,
+            expected,
+        })
+    }
 }
 
 /// What a relist covers.
@@ -174,6 +204,14 @@ impl Scope {
         match self {
             Self::All => true,
             Self::Namespace(namespace) => reference.namespace() == Some(namespace),
+        }
+    }
+
+    /// The same by namespace, empty if there is none, and name.
+    fn covers(&self, (namespace, _): (&str, &str)) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(scope) => **scope == *namespace,
         }
     }
 }

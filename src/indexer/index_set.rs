@@ -142,29 +142,37 @@ impl IndexSet {
 
     /// Whether the index at a position finds exactly one key for every object.
     pub(crate) fn is_definite(&self, position: usize) -> bool {
-        self.expressions(position).iter().all(PathExpression::is_definite)
+        self.expressions(position)
+            .iter()
+            .all(PathExpression::is_definite)
     }
 
     /// Whether the keys of the index at a position are the objects' namespaces and names.
     pub(crate) fn is_by_name(&self, position: usize) -> bool {
-        let expressions = self.expressions(position).iter().map(PathExpression::normalised);
+        let expressions = self
+            .expressions(position)
+            .iter()
+            .map(PathExpression::normalised);
         expressions.eq(["$['metadata']['namespace']", "$['metadata']['name']"])
     }
 
     /// Whether an object has a key that begins with these components, in the index at a position.
     pub(crate) fn has_key(&self, position: usize, object: &Object, components: &[&str]) -> bool {
         let root = object.root();
-        self.expressions(position).iter().zip(components).all(|(expression, component)| {
-            if expression.is_definite() {
-                return component_is(expression.first(root), component);
-            }
-            let (mut any, mut equal) = (false, false);
-            expression.each(root, &mut |value| {
-                any = true;
-                equal = equal || component_is(Some(value), component);
-            });
-            equal || !any && component.is_empty()
-        })
+        self.expressions(position)
+            .iter()
+            .zip(components)
+            .all(|(expression, component)| {
+                if expression.is_definite() {
+                    return component_is(expression.first(root), component);
+                }
+                let (mut any, mut equal) = (false, false);
+                expression.each(root, &mut |value| {
+                    any = true;
+                    equal = equal || component_is(Some(value), component);
+                });
+                equal || !any && component.is_empty()
+            })
     }
 
     /// Says of each index whether its keys can be read again from stored objects.

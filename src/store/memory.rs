@@ -13,9 +13,9 @@ mod state;
 mod table;
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,7 +53,7 @@ impl MemoryStore {
     pub fn new(schema: &StoreSchema) -> Self {
         let hashing = Hashing::default();
         Self {
-            state: RwLock::new(State::new(schema.indexes.clone(), hashing.clone())),
+            state: RwLock::new(State::new(Arc::clone(&schema.indexes), hashing.clone())),
             schema: schema.clone(),
             hashing,
             version: watch::Sender::new(None),
@@ -100,7 +100,8 @@ impl MemoryStore {
             }
         }
         let components = components.get(..given).unwrap_or_default();
-        self.schema.check_components(position, given + keys.count())?;
+        self.schema
+            .check_components(position, given + keys.count())?;
         let hash = self.hashing.components(components);
         Ok(self.state.read().get(position, components, hash))
     }
@@ -203,15 +204,13 @@ impl MemoryStore {
         taken.previous.map(|content| self.stored(content))
     }
 
-    /// Drops all objects.
-    pub fn clear(&self) {
+    fn drop_all(&self) {
         let state = self.state.upgradable_read();
         let empty = state.emptied();
         self.exchange(state, empty);
     }
 
-    /// Makes the records the whole content of a scope and returns what was different; see [`Store::replace`].
-    pub fn replace(&self, scope: &Scope, mut records: Vec<Record>) -> Vec<Difference> {
+    fn relist(&self, scope: &Scope, mut records: Vec<Record>) -> Vec<Difference> {
         // A list comes almost in this order, which makes sorting, and taking in what is sorted, cheap.
         records.sort_by(|a, b| name_of(a.object()).cmp(&name_of(b.object())));
         let state = self.state.upgradable_read();
@@ -220,23 +219,38 @@ impl MemoryStore {
         let mut records = records.into_iter().peekable();
         while let Some(record) = records.next() {
             let name = name_of(record.object());
-            if records.peek().is_some_and(|next| name_of(next.object()) == name) {
+            if records
+                .peek()
+                .is_some_and(|next| name_of(next.object()) == name)
+            {
                 continue;
             }
             if let Some(id) = state.find(name) {
                 if let Some(word) = listed.get_mut(id as usize / 64) {
                     *word |= 1 << (id % 64);
                 }
-                if state.object(id).is_some_and(|old| is_same_version(old, record.object())) {
+                if state
+                    .object(id)
+                    .is_some_and(|old| is_same_version(old, record.object()))
+                {
                     continue;
                 }
             }
             changed.push(record);
         }
-        let is_listed = |id: Id| listed.get(id as usize / 64).is_some_and(|word| word & 1 << (id % 64) != 0);
+        let is_listed = |id: Id| {
+            listed
+                .get(id as usize / 64)
+                .is_some_and(|word| word & 1 << (id % 64) != 0)
+        };
         let gone: Vec<Id> = state
             .ids()
-            .filter(|id| !is_listed(*id) && state.object(*id).is_some_and(|object| scope.covers(name_of(object))))
+            .filter(|id| {
+                !is_listed(*id)
+                    && state
+                        .object(*id)
+                        .is_some_and(|object| scope.covers(name_of(object)))
+            })
             .collect();
         if changed.is_empty() && gone.is_empty() {
             return Vec::new();
@@ -255,14 +269,23 @@ impl MemoryStore {
     }
 
     /// Makes one change after the other.
-    fn make(&self, state: &mut State, gone: Vec<Id>, changed: Vec<Record>) -> (Vec<Difference>, Vec<state::Taken>) {
+    fn make(
+        &self,
+        state: &mut State,
+        gone: Vec<Id>,
+        changed: Vec<Record>,
+    ) -> (Vec<Difference>, Vec<state::Taken>) {
         let mut differences = Vec::with_capacity(gone.len() + changed.len());
         let mut taken = Vec::new();
         for id in gone {
             if let Some(plan) = state.plan_remove(id) {
                 let mut out = state.apply(plan);
                 let previous = out.previous.take().map(|content| self.stored(content));
-                differences.push(Difference::new(previous, None));
+                differences.extend(
+                    previous.map(|previous| {
+                        Difference::new(previous.reference(), Some(previous), None)
+                    }),
+                );
                 taken.push(out);
             }
         }
@@ -274,7 +297,11 @@ impl MemoryStore {
             let plan = state.plan_put(record);
             let mut out = state.apply(plan);
             let previous = out.previous.take().map(|content| self.stored(content));
-            differences.push(Difference::new(previous, Some(current)));
+            differences.push(Difference::new(
+                current.reference(),
+                previous,
+                Some(current),
+            ));
             taken.push(out);
         }
         (differences, taken)
@@ -287,3 +314,123 @@ impl MemoryStore {
         drop(state);
         drop(old);
     }
+
+    fn stored(&self, content: Content) -> Stored {
+        match content.keys {
+            Some(keys) => Stored::whole(content.object, keys),
+            None => Stored::derived(content.object, Arc::clone(&self.schema.indexes)),
+        }
+    }
+
+    /// The resource version up to which the store shows everything, as far as its writer has said.
+    pub fn resource_version(&self) -> Option<String> {
+        self.version.borrow().as_deref().map(str::to_owned)
+    }
+
+    /// Waits until the store shows everything up to a resource version, such as that of an object just written, so that
+    /// one reads one's own writes. Returns whether it does, which is false when the time is over first.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn wait_until(&self, resource_version: &str, deadline: Duration) -> bool {
+        let mut versions = self.version.subscribe();
+        let reached = versions.wait_for(|version| {
+            version
+                .as_deref()
+                .is_some_and(|version| reaches(version, resource_version))
+        });
+        matches!(tokio::time::timeout(deadline, reached).await, Ok(Ok(_)))
+    }
+}
+
+/// Whether a store at one version shows another. Versions that are no numbers are only compared for equality.
+fn reaches(version: &str, wanted: &str) -> bool {
+    version == wanted || compare_resource_versions(version, wanted).is_some_and(Ordering::is_ge)
+}
+
+fn is_same_version(old: &Object, new: &Object) -> bool {
+    old.resource_version().is_some()
+        && old.resource_version() == new.resource_version()
+        && old.uid() == new.uid()
+}
+
+fn name_of_ref(reference: &ObjectRef) -> Name<'_> {
+    (reference.namespace().unwrap_or_default(), reference.name())
+}
+
+/// Shows how much there is, never what.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "MemoryStore({}, {} objects)",
+            self.schema.gvr,
+            self.len()
+        )
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, index: &str, keys: &[&str]) -> Result<Vec<Object>, StoreError> {
+        self.get_by(index, keys)
+    }
+
+    async fn get_ref(&self, reference: &ObjectRef) -> Result<Option<Object>, StoreError> {
+        Ok(self.get_ref(reference))
+    }
+
+    async fn list(&self) -> Result<Vec<Object>, StoreError> {
+        Ok(self.list())
+    }
+
+    async fn update(&self, record: Record) -> Result<Option<Stored>, StoreError> {
+        Ok(self.insert(record))
+    }
+
+    async fn delete(&self, reference: &ObjectRef) -> Result<Option<Stored>, StoreError> {
+        Ok(self.remove(reference))
+    }
+
+    async fn clear(&self) -> Result<(), StoreError> {
+        self.drop_all();
+        Ok(())
+    }
+
+    async fn replace(
+        &self,
+        scope: &Scope,
+        records: Vec<Record>,
+    ) -> Result<Vec<Difference>, StoreError> {
+        Ok(self.relist(scope, records))
+    }
+
+    fn known(&self, reference: &ObjectRef) -> Option<Stored> {
+        let state = self.state.read();
+        let id = state.find(name_of_ref(reference))?;
+        let (object, keys) = (state.object(id)?.clone(), state.kept_keys(id).cloned());
+        drop(state);
+        Some(self.stored(Content { object, keys }))
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn modification_count(&self) -> u64 {
+        self.modification_count()
+    }
+
+    fn set_resource_version(&self, resource_version: &str) {
+        self.version.send_if_modified(|version| {
+            let changed = version.as_deref() != Some(resource_version);
+            if changed {
+                *version = Some(resource_version.into());
+            }
+            changed
+        });
+    }
+}
+
+#[cfg(all(test, feature = "fake"))]
+mod tests;

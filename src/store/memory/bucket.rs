@@ -74,10 +74,13 @@ impl Bucket {
             let offset = chunks.last().map_or(0, Vec::len);
             return Err(Place { chunk, offset });
         }
-        let chunk = chunks.partition_point(|chunk| chunk.last().is_some_and(|last| compare(*last).is_lt()));
+        let chunk =
+            chunks.partition_point(|chunk| chunk.last().is_some_and(|last| compare(*last).is_lt()));
         let ids = chunks.get(chunk).map(Vec::as_slice).unwrap_or_default();
         let place = |offset| Place { chunk, offset };
-        ids.binary_search_by(|id| compare(*id)).map(place).map_err(place)
+        ids.binary_search_by(|id| compare(*id))
+            .map(place)
+            .map_err(place)
     }
 
     pub(super) fn insert(&mut self, place: Place, id: Id) {
@@ -120,7 +123,10 @@ impl Bucket {
                 }
             }
             Self::Large { chunks, len } => {
-                let Some(ids) = chunks.get_mut(place.chunk).filter(|ids| place.offset < ids.len()) else {
+                let Some(ids) = chunks
+                    .get_mut(place.chunk)
+                    .filter(|ids| place.offset < ids.len())
+                else {
                     return;
                 };
                 ids.remove(place.offset);
@@ -128,7 +134,10 @@ impl Bucket {
                 let room = CHUNK / 2 - ids.len().min(CHUNK / 2);
                 if ids.is_empty() {
                     chunks.remove(place.chunk);
-                } else if chunks.get(place.chunk + 1).is_some_and(|next| next.len() <= room) {
+                } else if chunks
+                    .get(place.chunk + 1)
+                    .is_some_and(|next| next.len() <= room)
+                {
                     let next = chunks.remove(place.chunk + 1);
                     if let Some(ids) = chunks.get_mut(place.chunk) {
                         ids.extend(next);
@@ -164,7 +173,10 @@ mod tests {
         assert_eq!(bucket.len(), expected.len());
         assert_eq!(bucket.first(), expected.first().copied());
         assert!(bucket.chunks().iter().all(|chunk| chunk.len() <= CHUNK));
-        assert!(matches!(bucket, Bucket::Small(_)) || bucket.chunks().iter().all(|chunk| !chunk.is_empty()));
+        assert!(
+            matches!(bucket, Bucket::Small(_))
+                || bucket.chunks().iter().all(|chunk| !chunk.is_empty())
+        );
     }
 
     proptest! {

@@ -44,7 +44,11 @@ pub(super) enum Change {
     /// It was the only one.
     End { hash: u32 },
     /// It leaves others behind.
-    Leave { hash: u32, bucket: u32, place: Place },
+    Leave {
+        hash: u32,
+        bucket: u32,
+        place: Place,
+    },
 }
 
 impl Level {
@@ -59,9 +63,11 @@ impl Level {
         let found = self.table.find(hash, |target| match target {
             Target::Slot(id) => has_key(id),
             Target::Bucket(bucket) => match self.buckets.get(bucket) {
-                Some(Keyed { key: Some(packed), .. }) => {
-                    KeyRef::from_packed(key.len(), packed).components().eq(key.iter().copied())
-                }
+                Some(Keyed {
+                    key: Some(packed), ..
+                }) => KeyRef::from_packed(key.len(), packed)
+                    .components()
+                    .eq(key.iter().copied()),
                 Some(Keyed { key: None, ids }) => ids.first().is_some_and(&has_key),
                 None => false,
             },
@@ -72,9 +78,15 @@ impl Level {
         // An object with two keys of one hash has two equal entries, so a bucket that says its key goes first.
         let bucket = self.table.find(hash, |target| match target {
             Target::Slot(_) => false,
-            Target::Bucket(bucket) => self.buckets.get(bucket).and_then(|keyed| keyed.key.as_ref()).is_some_and(|packed| {
-                KeyRef::from_packed(key.len(), packed).components().eq(key.iter().copied())
-            }),
+            Target::Bucket(bucket) => self
+                .buckets
+                .get(bucket)
+                .and_then(|keyed| keyed.key.as_ref())
+                .is_some_and(|packed| {
+                    KeyRef::from_packed(key.len(), packed)
+                        .components()
+                        .eq(key.iter().copied())
+                }),
         });
         bucket.or(found)
     }
@@ -98,7 +110,11 @@ impl Level {
             Some(Target::Slot(other)) => Some(Change::Pair {
                 hash,
                 other,
-                ids: if compare(other).is_lt() { [other, id] } else { [id, other] },
+                ids: if compare(other).is_lt() {
+                    [other, id]
+                } else {
+                    [id, other]
+                },
                 key: (!definite).then(|| key.packed().into()),
             }),
             Some(Target::Bucket(bucket)) => {
@@ -109,12 +125,21 @@ impl Level {
     }
 
     /// How an object leaves a key where `found` stands.
-    pub(super) fn leaving(&self, hash: u32, found: Option<Target>, compare: impl Fn(Id) -> Ordering) -> Option<Change> {
+    pub(super) fn leaving(
+        &self,
+        hash: u32,
+        found: Option<Target>,
+        compare: impl Fn(Id) -> Ordering,
+    ) -> Option<Change> {
         match found? {
             Target::Slot(_) => Some(Change::End { hash }),
             Target::Bucket(bucket) => {
                 let place = self.bucket(bucket)?.locate(compare).ok()?;
-                Some(Change::Leave { hash, bucket, place })
+                Some(Change::Leave {
+                    hash,
+                    bucket,
+                    place,
+                })
             }
         }
     }
@@ -132,14 +157,20 @@ impl Level {
     pub(super) fn apply(&mut self, id: Id, change: Change) {
         match change {
             Change::Begin { hash } => self.table.insert(hash, Target::Slot(id)),
-            Change::Pair { hash, other, ids, key } => {
+            Change::Pair {
+                hash,
+                other,
+                ids,
+                key,
+            } => {
                 let bucket = self.free.pop().unwrap_or_else(|| {
                     self.used += 1;
                     self.used - 1
                 });
                 let ids = Bucket::pair(ids);
                 self.buckets.put(bucket, Some(Keyed { key, ids }));
-                self.table.retarget(hash, Target::Slot(other), Target::Bucket(bucket));
+                self.table
+                    .retarget(hash, Target::Slot(other), Target::Bucket(bucket));
             }
             Change::Join { bucket, place } => {
                 if let Some(keyed) = self.buckets.get_mut(bucket) {
@@ -147,7 +178,11 @@ impl Level {
                 }
             }
             Change::End { hash } => self.table.remove(hash, Target::Slot(id)),
-            Change::Leave { hash, bucket, place } => {
+            Change::Leave {
+                hash,
+                bucket,
+                place,
+            } => {
                 let Some(keyed) = self.buckets.get_mut(bucket) else {
                     return;
                 };
@@ -155,7 +190,8 @@ impl Level {
                 if keyed.ids.len() == 1
                     && let Some(last) = keyed.ids.first()
                 {
-                    self.table.retarget(hash, Target::Bucket(bucket), Target::Slot(last));
+                    self.table
+                        .retarget(hash, Target::Bucket(bucket), Target::Slot(last));
                     self.buckets.put(bucket, None);
                     self.free.push(bucket);
                 }

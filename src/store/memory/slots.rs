@@ -28,7 +28,7 @@ impl Slots {
     pub(super) fn new(keep_keys: bool) -> Self {
         Self {
             objects: Chunked::default(),
-            keys: keep_keys.then(|| Chunked::default()),
+            keys: keep_keys.then(Chunked::default),
             free: Vec::new(),
             used: 0,
         }

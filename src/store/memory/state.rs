@@ -30,7 +30,9 @@ pub(super) struct Hashing(DefaultHashBuilder);
 impl Hashing {
     pub(super) fn components<T: AsRef<str>>(&self, components: &[T]) -> u32 {
         let mut hasher = self.0.build_hasher();
-        components.iter().for_each(|component| component.as_ref().hash(&mut hasher));
+        components
+            .iter()
+            .for_each(|component| component.as_ref().hash(&mut hasher));
         let hash = hasher.finish();
         let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
         u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h])
@@ -136,7 +138,9 @@ impl State {
 
     pub(super) fn find_hashed(&self, hash: u32, name: Name<'_>) -> Option<Id> {
         let found = self.by_name.find(hash, |target| match target {
-            Target::Slot(id) => self.object(id).is_some_and(|object| name_of(object) == name),
+            Target::Slot(id) => self
+                .object(id)
+                .is_some_and(|object| name_of(object) == name),
             Target::Bucket(_) => false,
         });
         match found? {
@@ -152,7 +156,11 @@ impl State {
             objects.extend(ids.iter().filter_map(|id| self.object(id).cloned()));
             objects
         };
-        let one = |id: Option<Id>| id.and_then(|id| self.object(id).cloned()).into_iter().collect();
+        let one = |id: Option<Id>| {
+            id.and_then(|id| self.object(id).cloned())
+                .into_iter()
+                .collect()
+        };
         let level = components
             .len()
             .checked_sub(1)
@@ -162,7 +170,9 @@ impl State {
             (Some(Some(level)), _) => match self.find_key(level, index, components, hash) {
                 None => Vec::new(),
                 Some(Target::Slot(id)) => one(Some(id)),
-                Some(Target::Bucket(bucket)) => level.bucket(bucket).map(objects).unwrap_or_default(),
+                Some(Target::Bucket(bucket)) => {
+                    level.bucket(bucket).map(objects).unwrap_or_default()
+                }
             },
             (Some(None), [namespace, name]) => one(self.find_hashed(hash, (namespace, name))),
             (Some(None), _) => Vec::new(),
@@ -183,22 +193,34 @@ impl State {
         self.order.iter_from(place).skip(skip)
     }
 
-    fn find_key(&self, level: &Level, index: usize, components: &[&str], hash: u32) -> Option<Target> {
+    fn find_key(
+        &self,
+        level: &Level,
+        index: usize,
+        components: &[&str],
+        hash: u32,
+    ) -> Option<Target> {
         let derivable = self.indexes.is_derivable(index);
         level.find(hash, components, self.indexes.is_definite(index), |id| {
             if derivable {
-                return self.object(id).is_some_and(|object| self.indexes.has_key(index, object, components));
+                return self
+                    .object(id)
+                    .is_some_and(|object| self.indexes.has_key(index, object, components));
             }
             self.slots.keys(id).is_some_and(|keys| {
-                keys.of(index)
-                    .any(|key| key.components().take(components.len()).eq(components.iter().copied()))
+                keys.of(index).any(|key| {
+                    key.components()
+                        .take(components.len())
+                        .eq(components.iter().copied())
+                })
             })
         })
     }
 
     /// How a stored object stands to a name in the order.
     fn compare(&self, id: Id, name: Name<'_>) -> Ordering {
-        self.object(id).map_or(Ordering::Less, |object| name_of(object).cmp(&name))
+        self.object(id)
+            .map_or(Ordering::Less, |object| name_of(object).cmp(&name))
     }
 
     /// Works out how to take in an object.
@@ -252,7 +274,13 @@ impl State {
 
     /// What changes in the indexes when an object's keys do. All places are those before any of it is applied, which is
     /// sound because no two changes touch one key.
-    fn changes(&self, id: Id, name: Name<'_>, old: Option<&Keys>, new: Option<&Keys>) -> Vec<IndexChange> {
+    fn changes(
+        &self,
+        id: Id,
+        name: Name<'_>,
+        old: Option<&Keys>,
+        new: Option<&Keys>,
+    ) -> Vec<IndexChange> {
         let mut changes = Vec::new();
         for (index, levels) in self.levels.iter().enumerate() {
             let (old, new) = (keys_of(old, index), keys_of(new, index));
@@ -273,24 +301,44 @@ impl State {
                     let found = self.find_key(level, index, components, hash);
                     let compare = |id| self.compare(id, name);
                     let change = if comes {
-                        level.coming(id, hash, key, self.indexes.is_definite(index), found, compare)
+                        level.coming(
+                            id,
+                            hash,
+                            key,
+                            self.indexes.is_definite(index),
+                            found,
+                            compare,
+                        )
                     } else {
                         level.leaving(hash, found, compare)
                     };
-                    changes.extend(change.map(|change| IndexChange { index, level: at, change }));
+                    changes.extend(change.map(|change| IndexChange {
+                        index,
+                        level: at,
+                        change,
+                    }));
                 };
                 let missing = |key: &KeyRef<'_>, from: &[KeyRef<'_>]| {
-                    from.binary_search_by(|other| other.packed().cmp(key.packed())).is_err()
+                    from.binary_search_by(|other| other.packed().cmp(key.packed()))
+                        .is_err()
                 };
-                old.iter().filter(|key| missing(key, &new)).for_each(|key| push(*key, false));
-                new.iter().filter(|key| missing(key, &old)).for_each(|key| push(*key, true));
+                old.iter()
+                    .filter(|key| missing(key, &new))
+                    .for_each(|key| push(*key, false));
+                new.iter()
+                    .filter(|key| missing(key, &old))
+                    .for_each(|key| push(*key, true));
             }
         }
         changes
     }
 
     /// Tables without room for what is to come under new keys.
-    fn grown(&self, changes: &[IndexChange], new_name: bool) -> Vec<(Option<(usize, usize)>, Table)> {
+    fn grown(
+        &self,
+        changes: &[IndexChange],
+        new_name: bool,
+    ) -> Vec<(Option<(usize, usize)>, Table)> {
         let mut grown = Vec::new();
         if new_name {
             grown.extend(self.by_name.grown(1).map(|table| (None, table)));
@@ -299,12 +347,22 @@ impl State {
         let place = |change: &IndexChange| (change.index, change.level);
         let mut rest: &[IndexChange] = changes;
         while let Some(first) = rest.first() {
-            let same = rest.iter().take_while(|change| place(change) == place(first)).count();
+            let same = rest
+                .iter()
+                .take_while(|change| place(change) == place(first))
+                .count();
             let (these, others) = rest.split_at(same);
             let more = these.iter().filter(is_new).count();
-            let level = self.levels.get(first.index).and_then(|levels| levels.get(first.level));
+            let level = self
+                .levels
+                .get(first.index)
+                .and_then(|levels| levels.get(first.level));
             if more > 0 {
-                grown.extend(level.and_then(|level| level.grown(more)).map(|table| (Some(place(first)), table)));
+                grown.extend(
+                    level
+                        .and_then(|level| level.grown(more))
+                        .map(|table| (Some(place(first)), table)),
+                );
             }
             rest = others;
         }
@@ -318,7 +376,10 @@ impl State {
             match place {
                 None => tables.push(std::mem::replace(&mut self.by_name, table)),
                 Some((index, level)) => {
-                    let level = self.levels.get_mut(index).and_then(|levels| levels.get_mut(level));
+                    let level = self
+                        .levels
+                        .get_mut(index)
+                        .and_then(|levels| levels.get_mut(level));
                     tables.extend(level.map(|level| level.grow(table)));
                 }
             }
@@ -340,18 +401,31 @@ impl State {
             (_, Some(content)) => self.slots.put(plan.id, content),
             (_, None) => None,
         };
-        for IndexChange { index, level, change } in plan.changes {
-            if let Some(level) = self.levels.get_mut(index).and_then(|levels| levels.get_mut(level)) {
+        for IndexChange {
+            index,
+            level,
+            change,
+        } in plan.changes
+        {
+            if let Some(level) = self
+                .levels
+                .get_mut(index)
+                .and_then(|levels| levels.get_mut(level))
+            {
                 level.apply(plan.id, change);
             }
         }
         self.modifications += 1;
-        Taken { previous, _tables: tables }
+        Taken {
+            previous,
+            _tables: tables,
+        }
     }
 }
 
 fn keys_of(keys: Option<&Keys>, index: usize) -> Vec<KeyRef<'_>> {
-    keys.map(|keys| keys.of(index).collect()).unwrap_or_default()
+    keys.map(|keys| keys.of(index).collect())
+        .unwrap_or_default()
 }
 
 /// The first so many components of keys, each once, sorted.

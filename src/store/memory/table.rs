@@ -52,14 +52,21 @@ fn spread(hash: u32) -> u64 {
 }
 
 impl Table {
-    pub(super) fn find(&self, hash: u32, mut is_wanted: impl FnMut(Target) -> bool) -> Option<Target> {
+    pub(super) fn find(
+        &self,
+        hash: u32,
+        mut is_wanted: impl FnMut(Target) -> bool,
+    ) -> Option<Target> {
         let is_wanted = |entry: &Entry| entry.hash == hash && is_wanted(entry.target());
-        self.0.find(spread(hash), is_wanted).map(|entry| entry.target())
+        self.0
+            .find(spread(hash), is_wanted)
+            .map(|entry| entry.target())
     }
 
     pub(super) fn insert(&mut self, hash: u32, target: Target) {
         let entry = Entry::new(hash, target);
-        self.0.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        self.0
+            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
     }
 
     /// Makes an entry stand for something else.
