@@ -50,6 +50,10 @@ pub(crate) fn scripted() -> (Scripted, Client) {
                     "application/json",
                 ));
             }
+            if matches!(uri.as_str(), "/api" | "/apis") {
+                let body = status(404, "NotFound").to_string();
+                return Ok(plain(StatusCode::NOT_FOUND, body, "application/json"));
+            }
             let (answer, answered) = oneshot::channel();
             let _ = sender.send(Call {
                 uri,

@@ -1,3 +1,5 @@
 //! The watcher, from outside.
 
+mod delivery;
+mod lifecycle;
 mod reflector;
