@@ -31,6 +31,7 @@ mod near;
 mod path;
 mod proxy;
 mod renewal;
+mod source;
 mod transport;
 
 use std::fmt;

@@ -10,10 +10,10 @@ use kube::Config;
 use parking_lot::RwLock;
 
 use super::error::ClientError;
-use super::kubeconfig::{self, Environment, Source};
 use super::limit::Bucket;
 use super::proxy::{self, ProxyEnvironment};
 use super::renewal::Origin;
+use super::source::{self, Environment, Source};
 use super::transport::{self, DEFAULT_CONNECT_TIMEOUT, Lane, Lanes, Transport};
 use super::{Client, DEFAULT_RESPONSE_TIMEOUT, USER_AGENT};
 
@@ -221,7 +221,7 @@ impl Recipe {
     }
 
     fn build_blocking(self) -> Result<Built, ClientError> {
-        let loaded = kubeconfig::load(&self.source, self.context.as_deref(), &self.environment)?;
+        let loaded = source::load(&self.source, self.context.as_deref(), &self.environment)?;
         let origin = loaded.origin;
         let url = &loaded.config.cluster_url;
         if !matches!(url.scheme_str(), Some("https" | "http")) || url.host().is_none() {

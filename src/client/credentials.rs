@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
-use super::error::{self, ClientError};
+use super::error::{ClientError, words};
 
 /// How long a token that was read from a file is used before the file is looked at again: 30 seconds. The kubelet replaces
 /// a token when a fifth of its life is left, at least two minutes before it expires.
@@ -83,7 +83,7 @@ impl Credentials {
 
 /// Why there are no credentials, with the plugin's name and, if it is not there, its hint how to install it.
 fn explain(error: &AuthError, config: &Config) -> String {
-    let reason = error::credentials(error);
+    let reason = words::credentials(error);
     let Some(plugin) = &config.auth_info.exec else {
         return reason;
     };
@@ -92,7 +92,7 @@ fn explain(error: &AuthError, config: &Config) -> String {
         (AuthError::AuthExecStart(_), Some(hint)) => {
             format!(
                 "exec plugin {command:?}: {reason}; {}",
-                error::printable(hint)
+                words::printable(hint)
             )
         }
         _ => format!("exec plugin {command:?}: {reason}"),
@@ -155,7 +155,7 @@ fn read(path: &Path) -> Result<HeaderValue, String> {
         format!(
             "the token file {} cannot be read: {}",
             path.display(),
-            error::chain(&error)
+            words::chain(&error)
         )
     })?;
     bearer(&text).map_err(|reason| format!("in the token file {}, {reason}", path.display()))

@@ -3,6 +3,8 @@
 //! The message is complete on one line: it names the operation, what the server or the network said, and what to do where
 //! that is known. It never holds a credential; what an exec plugin prints, or a line of a kubeconfig, is left out.
 
+pub(super) mod words;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +17,11 @@ use kube::core::Status;
 use super::body::read_prefix;
 use super::transport::NoResponse;
 use crate::resource::Gvr;
+use words::{chain, credentials, excerpt, links, printable, unreachable};
 
 /// How much of a refusal's body is read: the Status objects of API servers are a few hundred bytes, but one that lists
 /// many causes may be longer.
 const REFUSAL_LIMIT: usize = 256 * 1024;
-
-/// How many characters of a text that is no Status are shown.
-const EXCERPT_CHARS: usize = 300;
 
 /// Why something that was asked of a cluster did not happen. Cloning is a reference count.
 #[derive(Clone)]
@@ -445,108 +445,6 @@ fn transport(error: &(dyn StdError + 'static), cluster: Option<&str>) -> Kind {
     }
     Kind::Broken {
         cause: chain(error),
-    }
-}
-
-/// Why no connection could be had, in words for what occurs most.
-fn unreachable(error: &(dyn StdError + 'static)) -> String {
-    use rustls::CertificateError::UnknownIssuer;
-    let mut text = chain(error);
-    for error in links(error) {
-        if let Some(rustls::Error::InvalidCertificate(UnknownIssuer)) = error.downcast_ref() {
-            text.push_str(
-                "; the server's certificate was not issued by the configured certificate authority",
-            );
-        }
-        if let Some(error) = error.downcast_ref::<std::io::Error>()
-            && error.kind() == std::io::ErrorKind::TimedOut
-        {
-            return "no connection before the connect timeout".to_owned();
-        }
-    }
-    text
-}
-
-/// Why there are no credentials, without what a plugin printed: that may be the credential.
-pub(super) fn credentials(error: &AuthError) -> String {
-    match error {
-        AuthError::AuthExecRun { out, .. } => {
-            format!(
-                "the plugin ended with {}; run it by hand to see why",
-                out.status
-            )
-        }
-        AuthError::AuthExecParse(_) => "what the plugin printed is no ExecCredential".to_owned(),
-        AuthError::InvalidBearerToken(_) | AuthError::InvalidBasicAuth(_) => {
-            "the token or password has characters that no HTTP header may have".to_owned()
-        }
-        error => chain(error),
-    }
-}
-
-/// An error and its sources, those inside an `io::Error` included, which `source` skips.
-fn links<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| inner(*error)).take(16)
-}
-
-fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<std::io::Error>() {
-        Some(error) => error
-            .get_ref()
-            .map(|inner| inner as &(dyn StdError + 'static)),
-        None => error.source(),
-    }
-}
-
-/// An error and its sources on one line, without what one repeats of the other.
-pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = String::new();
-    for error in links(error) {
-        let message = printable(&error.to_string());
-        if !text.contains(&message) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&message);
-        }
-    }
-    text
-}
-
-/// A server's text, without what could steer a terminal or break a line.
-pub(super) fn printable(text: &str) -> String {
-    text.split(|char: char| char.is_control() || char.is_whitespace())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// The beginning of a text that is no Status; of HTML, what is outside of tags.
-fn excerpt(text: &str) -> String {
-    let mut outside = true;
-    let visible: String = if text.trim_start().starts_with('<') {
-        text.chars()
-            .map(|char| {
-                match char {
-                    '<' => outside = false,
-                    '>' => {
-                        outside = true;
-                        return ' ';
-                    }
-                    _ => {}
-                }
-                if outside { char } else { ' ' }
-            })
-            .collect()
-    } else {
-        text.to_owned()
-    };
-    let visible = printable(&visible);
-    match visible.char_indices().nth(EXCERPT_CHARS) {
-        Some((end, _)) => format!("{}…", &visible[..end]),
-        None => visible,
     }
 }
 
