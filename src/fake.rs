@@ -1,1 +1,636 @@
-//! To be written.
+//! A Kubernetes cluster in the same process, for tests.
+//!
+//! [`FakeCluster`] answers as a kube-apiserver does: lists and watches over one revision counter, pages, selectors,
+//! bookmarks, streaming lists, conflicts, finalizers, patches, discovery, errors in the server's words. It can do what a
+//! real one only does on bad days, too: see [`Fault`].
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use kubedex::fake::FakeCluster;
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use kube::Api;
+//! use serde_json::json;
+//!
+//! let cluster = FakeCluster::new();
+//! cluster.apply(json!({
+//!     "apiVersion": "v1", "kind": "ConfigMap",
+//!     "metadata": {"name": "settings", "namespace": "default"}, "data": {"color": "blue"},
+//! })).unwrap();
+//!
+//! let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client());
+//! let map = maps.get("settings").await.unwrap();
+//! assert_eq!(map.data.unwrap()["color"], "blue");
+//! assert_eq!(cluster.requests().len(), 1);
+//! # }
+//! ```
+//!
+//! Time is tokio's: under paused time nothing happens by itself, and a run with the same seed is the same run.
+
+mod body;
+mod builtin;
+mod clock;
+mod crd;
+mod decode;
+mod discovery;
+mod fault;
+mod kinds;
+mod managed;
+mod meta;
+mod negotiate;
+mod patch;
+mod query;
+mod rbac;
+mod registry;
+mod represent;
+mod rest;
+mod route;
+mod scale;
+mod schema;
+mod select;
+mod server;
+mod state;
+mod status;
+mod store;
+mod table;
+mod watch;
+
+pub use body::FakeBody;
+pub use fault::{Fault, FaultId};
+pub use state::RequestRecord;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::object::Object;
+use crate::resource::{Gvr, ObjectRef};
+use clock::Clock;
+use fault::Faults;
+use query::Query;
+use rbac::User;
+use registry::{GroupResource, Registry, Resource};
+use route::RequestInfo;
+use server::{Asked, FakeService, Identity, Reply};
+use state::{Shared, State};
+use store::{Store, key};
+
+/// The namespaces that every cluster has.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+/// The seed of a cluster that was given none.
+const DEFAULT_SEED: u64 = 0x6b75_6265_6465_78;
+
+/// A cluster in memory. Clones share it.
+#[derive(Clone)]
+pub struct FakeCluster {
+    service: FakeService,
+}
+
+/// How a [`FakeCluster`] is made.
+#[derive(Clone, Debug)]
+pub struct FakeClusterBuilder {
+    seed: u64,
+    revision: u64,
+    real_time: bool,
+    strict: bool,
+}
+
+/// A resource that a [`FakeCluster`] is to serve without a CRD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceDefinition {
+    gvr: Gvr,
+    kind: String,
+    namespaced: bool,
+    status: bool,
+}
+
+impl ResourceDefinition {
+    /// A namespaced resource without subresources and without a schema.
+    pub fn new(gvr: Gvr, kind: impl Into<String>) -> Self {
+        Self {
+            gvr,
+            kind: kind.into(),
+            namespaced: true,
+            status: false,
+        }
+    }
+
+    /// Its objects live in no namespace.
+    #[must_use]
+    pub fn cluster_scoped(mut self) -> Self {
+        self.namespaced = false;
+        self
+    }
+
+    /// Its status is a subresource: writes of the object leave it alone.
+    #[must_use]
+    pub fn with_status(mut self) -> Self {
+        self.status = true;
+        self
+    }
+}
+
+/// A refusal, as the cluster's API would answer it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{operation} of {object} was refused with {code} {reason}: {message}")]
+pub struct FakeError {
+    operation: &'static str,
+    object: String,
+    code: u16,
+    reason: String,
+    message: String,
+}
+
+impl FakeError {
+    /// The HTTP status code, such as 404.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The `reason` of the Status, such as `NotFound`.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The `message` of the Status.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn invalid(operation: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            operation,
+            object: "an object".to_owned(),
+            code: 400,
+            reason: "BadRequest".to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+impl Default for FakeClusterBuilder {
+    fn default() -> Self {
+        Self {
+            seed: DEFAULT_SEED,
+            revision: 1,
+            real_time: false,
+            strict: false,
+        }
+    }
+}
+
+impl FakeClusterBuilder {
+    /// Seeds UIDs, generated names and fault probabilities.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The revision that the cluster starts with, before it makes its namespaces. At least 1.
+    #[must_use]
+    pub fn revision(mut self, revision: u64) -> Self {
+        self.revision = revision.max(1);
+        self
+    }
+
+    /// Timestamps start at the present date instead of 2026-01-01; they still move with tokio's time.
+    #[must_use]
+    pub fn real_time(mut self) -> Self {
+        self.real_time = true;
+        self
+    }
+
+    /// Serves only built-in resources, those registered and those with a CRD. Otherwise an unknown resource appears
+    /// with its first object.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// Makes the cluster.
+    pub fn build(self) -> FakeCluster {
+        let state = State {
+            store: Store::new(self.revision),
+            registry: Registry::default(),
+            random: fastrand::Rng::with_seed(self.seed),
+            clock: if self.real_time {
+                Clock::real_time()
+            } else {
+                Clock::virtual_time()
+            },
+            faults: Faults::default(),
+            requests: VecDeque::new(),
+            request_count: 0,
+            lenient: !self.strict,
+            epoch: 0,
+            stale: None,
+        };
+        let cluster = FakeCluster {
+            service: FakeService {
+                shared: Arc::new(Shared {
+                    state: Mutex::new(state),
+                    tokens: Mutex::new(HashMap::new()),
+                    restarted: Notify::new(),
+                }),
+                identity: Identity::User(User::admin()),
+            },
+        };
+        for namespace in NAMESPACES {
+            cluster.ensure_namespace(namespace);
+        }
+        cluster
+    }
+}
+
+impl Default for FakeCluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FakeCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeCluster")
+            .field("resource_version", &self.resource_version())
+            .finish_non_exhaustive()
+    }
+}
+
+impl FakeCluster {
+    /// An empty cluster: the usual namespaces and nothing else.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A cluster to be configured.
+    pub fn builder() -> FakeClusterBuilder {
+        FakeClusterBuilder::default()
+    }
+
+    /// A client with all rights and the default namespace `default`. It needs no socket.
+    ///
+    /// # Panics
+    /// Like `kube::Client::new`, outside of a tokio runtime.
+    pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.service.clone(), "default")
+    }
+
+    /// A client of a user who has only the rights that RBAC objects in the cluster give.
+    ///
+    /// # Panics
+    /// Like `kube::Client::new`, outside of a tokio runtime.
+    pub fn client_as(&self, user: &str) -> kube::Client {
+        let service = FakeService {
+            shared: Arc::clone(&self.service.shared),
+            identity: Identity::User(User::named(user)),
+        };
+        kube::Client::new(service, "default")
+    }
+
+    fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.service.shared.state.lock()
+    }
+
+    /// Serves a resource.
+    pub fn register(&self, definition: ResourceDefinition) {
+        let gvr = &definition.gvr;
+        let mut resource = Resource::schemaless(
+            gvr.group(),
+            gvr.version(),
+            gvr.resource(),
+            &definition.kind,
+            definition.namespaced,
+        );
+        if definition.status {
+            for version in &mut resource.versions {
+                version
+                    .subresources
+                    .push(registry::status_subresource(&definition.kind));
+            }
+        }
+        self.state().registry.insert(resource);
+    }
+
+    /// Stops serving a resource that was registered or defined by a CRD; its objects go, its watches stay silent.
+    pub fn unregister(&self, gvr: &Gvr) {
+        let mut state = self.state();
+        let key = GroupResource::new(gvr.group(), gvr.resource());
+        let keys: Vec<_> = state
+            .store
+            .all(&key)
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        for object in keys {
+            state.store.delete(&key, &object);
+        }
+        state.registry.remove(&key);
+    }
+
+    /// Creates an object, in a namespace that is made if it is missing (`default` if the object names none).
+    ///
+    /// # Errors
+    /// What the API would refuse, an existing object among it.
+    pub fn create(&self, object: Value) -> Result<Object, FakeError> {
+        self.write("create", Method::POST, object)
+    }
+
+    /// Replaces an object; a `resourceVersion` in it must be the present one, none means any.
+    ///
+    /// # Errors
+    /// What the API would refuse, a missing object among it.
+    pub fn update(&self, object: Value) -> Result<Object, FakeError> {
+        self.write("update", Method::PUT, object)
+    }
+
+    /// Creates an object, or replaces the one that is there.
+    ///
+    /// # Errors
+    /// What the API would refuse.
+    pub fn apply(&self, object: Value) -> Result<Object, FakeError> {
+        match self.create(object.clone()) {
+            Err(error) if error.reason == "AlreadyExists" => {
+                let mut object = object;
+                if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                    metadata.remove("resourceVersion");
+                }
+                self.update(object)
+            }
+            result => result,
+        }
+    }
+
+    /// Replaces the `status` of an object, through its subresource if it has one.
+    ///
+    /// # Errors
+    /// What the API would refuse.
+    pub fn update_status(&self, object: Value) -> Result<Object, FakeError> {
+        self.write("status update", Method::PUT, object)
+    }
+
+    /// Deletes an object; `namespace` is `None` for cluster-scoped resources.
+    ///
+    /// # Errors
+    /// What the API would refuse, a missing object among it.
+    pub fn delete(&self, gvr: &Gvr, namespace: Option<&str>, name: &str) -> Result<(), FakeError> {
+        let reference = ObjectRef::new(namespace, name);
+        self.request("delete", &Method::DELETE, gvr, &reference, "", None)
+            .map(drop)
+    }
+
+    /// An object as it is now.
+    pub fn get(&self, gvr: &Gvr, namespace: Option<&str>, name: &str) -> Option<Object> {
+        let reference = ObjectRef::new(namespace, name);
+        let value = self
+            .request("get", &Method::GET, gvr, &reference, "", None)
+            .ok()?;
+        Object::from_value(&value).ok()
+    }
+
+    /// All objects of a resource, by key.
+    pub fn list(&self, gvr: &Gvr) -> Vec<Object> {
+        let state = self.state();
+        let Some(resource) = state.registry.find(gvr.group(), gvr.resource()) else {
+            return Vec::new();
+        };
+        state
+            .store
+            .all(&resource.plural)
+            .filter_map(|(_, entry)| {
+                let mut value = entry.value.clone();
+                value.insert("apiVersion".to_owned(), json!(gvr.api_version()));
+                value.insert("kind".to_owned(), json!(&*resource.kind.name));
+                Object::from_value(&Value::Object(value)).ok()
+            })
+            .collect()
+    }
+
+    /// The newest revision.
+    pub fn resource_version(&self) -> u64 {
+        self.state().store.revision
+    }
+
+    /// Forgets all revisions before the present one: older lists, pages and watches are refused with 410.
+    pub fn compact(&self) {
+        let mut state = self.state();
+        let now = state.store.revision;
+        state.store.compact(now);
+    }
+
+    /// Restarts the API server: all open watches end.
+    pub fn restart(&self) {
+        self.state().epoch += 1;
+        self.service.shared.restarted.notify_waiters();
+    }
+
+    /// Puts a fault into effect.
+    pub fn inject(&self, fault: Fault) -> FaultId {
+        self.state().faults.add(fault)
+    }
+
+    /// Takes a fault back.
+    pub fn remove_fault(&self, id: FaultId) {
+        self.state().faults.remove(id);
+    }
+
+    /// Takes all faults back.
+    pub fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
+    /// How many requests a fault has hit.
+    pub fn fault_hits(&self, id: FaultId) -> u64 {
+        self.state().faults.hits(id)
+    }
+
+    /// The requests seen so far (the last 100,000), those of clients only: this type's own methods are none.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.state().requests.iter().cloned().collect()
+    }
+
+    /// How many requests were seen in all.
+    pub fn request_count(&self) -> u64 {
+        self.state().request_count
+    }
+
+    /// Forgets the requests seen so far.
+    pub fn clear_requests(&self) {
+        let mut state = self.state();
+        state.requests.clear();
+        state.request_count = 0;
+    }
+
+    /// Makes a namespace unless it is there.
+    pub fn ensure_namespace(&self, name: &str) {
+        let missing = self
+            .state()
+            .store
+            .get(&meta::namespaces(), &key("", name))
+            .is_none();
+        if missing {
+            // A name that is no namespace's is refused again, and told, where the object is made.
+            let _ = self.write(
+                "create",
+                Method::POST,
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
+            );
+        }
+    }
+
+    fn write(
+        &self,
+        operation: &'static str,
+        method: Method,
+        mut object: Value,
+    ) -> Result<Object, FakeError> {
+        let text =
+            |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let api_version = text(object.get("apiVersion"));
+        let kind = text(object.get("kind"));
+        let metadata = object.get("metadata");
+        let name = text(metadata.and_then(|metadata| metadata.get("name")));
+        let mut namespace = text(metadata.and_then(|metadata| metadata.get("namespace")));
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
+        if version.is_empty() || kind.is_empty() {
+            return Err(FakeError::invalid(
+                operation,
+                "apiVersion and kind are needed",
+            ));
+        }
+        let resource = server::resource_for(
+            &mut self.state(),
+            group,
+            version,
+            &kind,
+            !namespace.is_empty(),
+        )
+        .ok_or_else(|| {
+            FakeError::invalid(operation, format!("{api_version} {kind} is not served"))
+        })?;
+        if resource.namespaced {
+            if namespace.is_empty() {
+                "default".clone_into(&mut namespace);
+            }
+            self.ensure_namespace(&namespace);
+        } else {
+            namespace.clear();
+        }
+        let gvr = Gvr::new(group, version, &*resource.plural.name);
+        let subresource = if operation == "status update"
+            && resource.version(version).is_some_and(|version| {
+                version
+                    .subresources
+                    .iter()
+                    .any(|subresource| subresource.name == "status")
+            }) {
+            "status"
+        } else {
+            ""
+        };
+        if method == Method::PUT {
+            let revision = self
+                .state()
+                .store
+                .get(&resource.plural, &key(&namespace, &name))
+                .map(|entry| entry.revision.to_string());
+            if let (Some(revision), Some(metadata)) = (
+                revision,
+                object.get_mut("metadata").and_then(Value::as_object_mut),
+            ) {
+                metadata
+                    .entry("resourceVersion")
+                    .or_insert_with(|| json!(revision));
+            }
+        }
+        let target = if method == Method::POST { "" } else { &name };
+        let reference = ObjectRef::new(Some(&namespace), target);
+        let written = self.request(
+            operation,
+            &method,
+            &gvr,
+            &reference,
+            subresource,
+            Some(&object),
+        )?;
+        Object::from_value(&written)
+            .map_err(|error| FakeError::invalid(operation, error.to_string()))
+    }
+
+    /// One request by this type's own methods: no fault meets it and nobody counts it.
+    fn request(
+        &self,
+        operation: &'static str,
+        method: &Method,
+        gvr: &Gvr,
+        reference: &ObjectRef,
+        subresource: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, FakeError> {
+        let namespace = reference.namespace().unwrap_or_default();
+        let verb = match (method, reference.name().is_empty()) {
+            (&Method::POST, _) => "create",
+            (&Method::PUT, _) => "update",
+            (&Method::PATCH, _) => "patch",
+            (&Method::DELETE, _) => "delete",
+            (_, true) => "list",
+            (_, false) => "get",
+        };
+        let info = RequestInfo {
+            is_resource: true,
+            verb: verb.to_owned(),
+            path: String::new(),
+            group: gvr.group().to_owned(),
+            version: gvr.version().to_owned(),
+            resource: gvr.resource().to_owned(),
+            subresource: subresource.to_owned(),
+            namespace: namespace.to_owned(),
+            name: reference.name().to_owned(),
+            names_object: !reference.name().is_empty(),
+        };
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            http::header::USER_AGENT,
+            HeaderValue::from_static("kubedex-fake"),
+        );
+        let reply = self.service.reply(
+            &mut self.state(),
+            &Asked {
+                method,
+                headers: &headers,
+                info: &info,
+                query: &Query::default(),
+                body: body.as_bytes(),
+                user: &User::admin(),
+            },
+            &[],
+        );
+        let Reply::Whole { code, chunks, .. } = reply else {
+            return Err(FakeError::invalid(operation, "a watch is no answer here"));
+        };
+        let bytes: Vec<u8> = chunks.into_iter().flatten().collect();
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if code < 300 {
+            return Ok(value);
+        }
+        let text = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Err(FakeError {
+            operation,
+            object: format!("{} {reference}", gvr.resource()),
+            code,
+            reason: text("reason"),
+            message: text("message"),
+        })
+    }
+}

@@ -2,6 +2,7 @@
 
 mod client;
 mod conformance;
+mod fake;
 mod kubectl;
 mod layering;
 mod scripted;
