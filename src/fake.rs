@@ -82,7 +82,7 @@ use store::{Store, key};
 /// The namespaces that every cluster has.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// The seed of a cluster that was given none.
-const DEFAULT_SEED: u64 = 0x6b75_6265_6465_78;
+const DEFAULT_SEED: u64 = 0x6b_7562_6564_6578;
 
 /// A cluster in memory. Clones share it.
 #[derive(Clone)]
@@ -298,7 +298,7 @@ impl FakeCluster {
     }
 
     /// Serves a resource.
-    pub fn register(&self, definition: ResourceDefinition) {
+    pub fn register(&self, definition: &ResourceDefinition) {
         let gvr = &definition.gvr;
         let mut resource = Resource::schemaless(
             gvr.group(),
@@ -337,7 +337,7 @@ impl FakeCluster {
     /// # Errors
     /// What the API would refuse, an existing object among it.
     pub fn create(&self, object: Value) -> Result<Object, FakeError> {
-        self.write("create", Method::POST, object)
+        self.write("create", &Method::POST, object)
     }
 
     /// Replaces an object; a `resourceVersion` in it must be the present one, none means any.
@@ -345,7 +345,7 @@ impl FakeCluster {
     /// # Errors
     /// What the API would refuse, a missing object among it.
     pub fn update(&self, object: Value) -> Result<Object, FakeError> {
-        self.write("update", Method::PUT, object)
+        self.write("update", &Method::PUT, object)
     }
 
     /// Creates an object, or replaces the one that is there.
@@ -370,7 +370,7 @@ impl FakeCluster {
     /// # Errors
     /// What the API would refuse.
     pub fn update_status(&self, object: Value) -> Result<Object, FakeError> {
-        self.write("status update", Method::PUT, object)
+        self.write("status update", &Method::PUT, object)
     }
 
     /// Deletes an object; `namespace` is `None` for cluster-scoped resources.
@@ -476,7 +476,7 @@ impl FakeCluster {
             // A name that is no namespace's is refused again, and told, where the object is made.
             let _ = self.write(
                 "create",
-                Method::POST,
+                &Method::POST,
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
             );
         }
@@ -485,7 +485,7 @@ impl FakeCluster {
     fn write(
         &self,
         operation: &'static str,
-        method: Method,
+        method: &Method,
         mut object: Value,
     ) -> Result<Object, FakeError> {
         let text =
@@ -532,7 +532,7 @@ impl FakeCluster {
         } else {
             ""
         };
-        if method == Method::PUT {
+        if *method == Method::PUT {
             let revision = self
                 .state()
                 .store
@@ -547,11 +547,11 @@ impl FakeCluster {
                     .or_insert_with(|| json!(revision));
             }
         }
-        let target = if method == Method::POST { "" } else { &name };
+        let target = if *method == Method::POST { "" } else { &name };
         let reference = ObjectRef::new(Some(&namespace), target);
         let written = self.request(
             operation,
-            &method,
+            method,
             &gvr,
             &reference,
             subresource,

@@ -83,7 +83,7 @@ impl View {
                 let table = table::table(
                     self,
                     [entry].into_iter(),
-                    json!({"resourceVersion": revision}),
+                    &json!({"resourceVersion": revision}),
                     true,
                 );
                 return Ok(table.to_string().into_bytes());
@@ -123,7 +123,7 @@ impl View {
                 )));
             }
             Form::Table => {
-                let table = table::table(self, items, metadata, true);
+                let table = table::table(self, items, &metadata, true);
                 return Ok(VecDeque::from([table.to_string().into_bytes().into()]));
             }
         };
@@ -196,7 +196,7 @@ impl View {
             Form::Partial | Form::PartialList => Self::partial(entry, &mut line),
             Form::Table => {
                 let metadata = json!({"resourceVersion": entry.revision.to_string()});
-                let table = table::table(self, [entry].into_iter(), metadata, first);
+                let table = table::table(self, [entry].into_iter(), &metadata, first);
                 line.extend_from_slice(table.to_string().as_bytes());
             }
         }

@@ -117,24 +117,24 @@ fn named_by_selector(query: &Query) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn parse(method: Method, uri: &str) -> RequestInfo {
+    fn parse(method: &Method, uri: &str) -> RequestInfo {
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-        RequestInfo::parse(&method, path, &Query::parse(query))
+        RequestInfo::parse(method, path, &Query::parse(query))
     }
 
     #[test]
     fn a_namespace_is_both_resource_and_scope() {
-        let info = parse(Method::GET, "/api/v1/namespaces/x");
+        let info = parse(&Method::GET, "/api/v1/namespaces/x");
         assert_eq!(
             (&*info.resource, &*info.name, &*info.namespace),
             ("namespaces", "x", "x")
         );
-        let info = parse(Method::PUT, "/api/v1/namespaces/x/finalize");
+        let info = parse(&Method::PUT, "/api/v1/namespaces/x/finalize");
         assert_eq!(
             (&*info.resource, &*info.subresource),
             ("namespaces", "finalize")
         );
-        let info = parse(Method::GET, "/api/v1/namespaces/x/pods/p/log");
+        let info = parse(&Method::GET, "/api/v1/namespaces/x/pods/p/log");
         assert_eq!(
             (
                 &*info.resource,
@@ -164,8 +164,8 @@ mod tests {
             ),
             (Method::GET, "/healthz", "get"),
         ] {
-            assert_eq!(parse(method, uri).verb, verb, "{uri}");
+            assert_eq!(parse(&method, uri).verb, verb, "{uri}");
         }
-        assert!(!parse(Method::GET, "/apis/apps/v1").is_resource);
+        assert!(!parse(&Method::GET, "/apis/apps/v1").is_resource);
     }
 }

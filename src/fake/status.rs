@@ -6,7 +6,11 @@ use super::registry::GroupResource;
 
 /// A refusal, ready to be sent as a `Status` (or, for paths no handler knows, as plain text).
 #[derive(Clone, Debug)]
-pub(super) struct ApiError {
+pub(super) struct ApiError(Box<Refusal>);
+
+/// What a refusal says.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
     pub(super) code: u16,
     pub(super) reason: Option<&'static str>,
     pub(super) message: String,
@@ -15,7 +19,20 @@ pub(super) struct ApiError {
     pub(super) continue_token: Option<String>,
     pub(super) retry_after: Option<u64>,
     pub(super) plain_text: bool,
-    pub(super) warnings: Vec<String>,
+}
+
+impl std::ops::Deref for ApiError {
+    type Target = Refusal;
+
+    fn deref(&self) -> &Refusal {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for ApiError {
+    fn deref_mut(&mut self) -> &mut Refusal {
+        &mut self.0
+    }
 }
 
 /// One fault of one field.
@@ -117,7 +134,7 @@ impl FieldFault {
 
 impl ApiError {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Refusal {
             code,
             reason: Some(reason),
             message: message.into(),
@@ -125,8 +142,7 @@ impl ApiError {
             continue_token: None,
             retry_after: None,
             plain_text: false,
-            warnings: Vec::new(),
-        }
+        }))
     }
 
     fn with(mut self, details: Value) -> Self {
@@ -136,10 +152,9 @@ impl ApiError {
 
     /// What the router says of a path that nothing serves.
     pub(super) fn page_not_found() -> Self {
-        Self {
-            plain_text: true,
-            ..Self::new(404, "NotFound", "404 page not found\n")
-        }
+        let mut error = Self::new(404, "NotFound", "404 page not found\n");
+        error.plain_text = true;
+        error
     }
 
     /// What a built-in group says of a version or resource that it does not have.
@@ -184,9 +199,9 @@ impl ApiError {
         )
     }
 
-    pub(super) fn apply_conflict(message: String, causes: Vec<FieldFault>) -> Self {
+    pub(super) fn apply_conflict(message: String, causes: &[FieldFault]) -> Self {
         let mut error = Self::new(409, "Conflict", message);
-        error.details = Some(json!({ "causes": causes_json(&causes) }));
+        error.details = Some(json!({ "causes": causes_json(causes) }));
         error
     }
 
@@ -229,10 +244,9 @@ impl ApiError {
     }
 
     pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self {
-            reason: None,
-            ..Self::new(500, "", message)
-        }
+        let mut error = Self::new(500, "", message);
+        error.reason = None;
+        error
     }
 
     pub(super) fn method_not_allowed() -> Self {

@@ -35,7 +35,7 @@ impl Include {
 pub(super) fn table<'a>(
     _view: &View,
     _entries: impl Iterator<Item = &'a Entry>,
-    metadata: Value,
+    metadata: &Value,
     _columns: bool,
 ) -> Value {
     json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": [], "rows": []})

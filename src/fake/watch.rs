@@ -326,7 +326,7 @@ impl Watch {
             }
             Some(StreamAction::Reorder) => self.held_back = Some(line),
             Some(StreamAction::Garbage) => {
-                queue(b"{\"type\":\"MODIFIED\",\"obj\xffect\":<html>\n".to_vec())
+                queue(b"{\"type\":\"MODIFIED\",\"obj\xffect\":<html>\n".to_vec());
             }
             Some(StreamAction::Truncate { newline }) => {
                 let mut half = line;

@@ -1,5 +1,7 @@
 //! From a body, or the result of a patch, to an object of the resource's kind; and the metadata that all kinds share.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Call, Object};
@@ -80,7 +82,7 @@ impl Call<'_> {
                     &format!("no kind \"{kind}\" is registered for version \"{given}\" here"),
                 ));
             }
-            self.served().schema.clone()
+            Arc::clone(&self.served().schema)
         } else {
             if given_kind.is_none() {
                 return Err(ApiError::bad_request(format!(
@@ -93,7 +95,7 @@ impl Call<'_> {
                 .map_or(&*given, |(_, version)| version);
             self.resource
                 .version(given_version)
-                .map_or_else(Schema::nothing, |version| version.schema.clone())
+                .map_or_else(Schema::nothing, |version| Arc::clone(&version.schema))
         };
         let mut problems = document.duplicates;
         for problem in &mut problems {
