@@ -88,7 +88,7 @@ async fn a_resource_that_nobody_registered_appears_with_its_first_object() {
         1
     );
     cluster.register(
-        ResourceDefinition::new(Gvr::new("example.com", "v1", "nodes"), "Node").cluster_scoped(),
+        &ResourceDefinition::new(Gvr::new("example.com", "v1", "nodes"), "Node").cluster_scoped(),
     );
     let (found, _) = kube::discovery::pinned_kind(
         &cluster.client(),
