@@ -56,6 +56,7 @@ pub struct WatcherConfig<S = MemoryStore> {
     during_sync: bool,
     page_size: u32,
     watch_timeout: Duration,
+    audit: Option<Duration>,
     initial_list: InitialList,
     wait_for_resource: bool,
     seed: Option<u64>,
@@ -77,6 +78,7 @@ pub(super) struct Checked<S> {
     pub(super) during_sync: bool,
     pub(super) page_size: u32,
     pub(super) watch_timeout: Duration,
+    pub(super) audit: Option<Duration>,
     pub(super) initial_list: InitialList,
     pub(super) wait_for_resource: bool,
     pub(super) random: fastrand::Rng,
@@ -105,6 +107,7 @@ impl WatcherConfig<MemoryStore> {
             during_sync: false,
             page_size: DEFAULT_PAGE_SIZE,
             watch_timeout: DEFAULT_WATCH_TIMEOUT,
+            audit: None,
             initial_list: InitialList::default(),
             wait_for_resource: false,
             seed: None,
@@ -138,6 +141,7 @@ impl WatcherConfig<MemoryStore> {
             during_sync: self.during_sync,
             page_size: self.page_size,
             watch_timeout: self.watch_timeout,
+            audit: self.audit,
             initial_list: self.initial_list,
             wait_for_resource: self.wait_for_resource,
             seed: self.seed,
@@ -307,6 +311,14 @@ impl<S: Store> WatcherConfig<S> {
         self
     }
 
+    /// Compares the store with the server this often, by a list at exactly the resource version that the store has
+    /// reached, and repairs and reports what differs. Off by default: nothing should ever differ, and each audit costs the
+    /// server a whole list. At least a second.
+    pub fn audit(mut self, every: Duration) -> Self {
+        self.audit = Some(every);
+        self
+    }
+
     /// How the initial list is read. Finding out is the default.
     pub fn initial_list(mut self, initial_list: InitialList) -> Self {
         self.initial_list = initial_list;
@@ -372,6 +384,12 @@ impl<S: Store> WatcherConfig<S> {
                 &"it is not from one second to a day",
             ));
         }
+        if self
+            .audit
+            .is_some_and(|every| every < Duration::from_secs(1))
+        {
+            return Err(invalid("audit", &"it is shorter than a second"));
+        }
         if self.callbacks_before_store {
             return Err(invalid(
                 "store",
@@ -413,6 +431,7 @@ impl<S: Store> WatcherConfig<S> {
             during_sync: self.during_sync,
             page_size: self.page_size,
             watch_timeout: self.watch_timeout,
+            audit: self.audit,
             initial_list: self.initial_list,
             wait_for_resource: self.wait_for_resource,
             random: self

@@ -127,7 +127,8 @@ impl<S: Store + ?Sized> Pipeline<S> {
         }
     }
 
-    async fn init_done(&mut self) -> Result<(), StoreError> {
+    /// Swaps the list in; tells and returns what differed from what was stored, of a list that is not the first.
+    async fn init_done(&mut self) -> Result<Vec<Difference>, StoreError> {
         let Unreadable { named, nameless } = std::mem::take(&mut self.unreadable);
         match std::mem::replace(&mut self.list, List::Idle) {
             List::First { stale, .. } if !nameless => {
@@ -149,6 +150,7 @@ impl<S: Store + ?Sized> Pipeline<S> {
                     .replace(&self.scope, records.into_values().collect())
                     .await?;
                 self.tell(&differences);
+                return Ok(differences);
             }
             List::Relist(records) => {
                 for record in records.into_values() {
@@ -157,7 +159,7 @@ impl<S: Store + ?Sized> Pipeline<S> {
             }
             List::First { .. } | List::Idle => {}
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn apply(&mut self, indexed: Indexed) -> Result<(), StoreError> {
@@ -225,7 +227,16 @@ impl<S: Store + ?Sized> Sink for Pipeline<S> {
                 self.init_unreadable(reference);
                 Ok(())
             }
-            Event::InitDone => self.init_done().await,
+            Event::InitDone => self.init_done().await.map(|_differences| ()),
+            Event::AuditDone => {
+                let differences = self.init_done().await?;
+                self.status.audited(&differences);
+                Ok(())
+            }
+            Event::InitAbort => {
+                self.list = List::Idle;
+                Ok(())
+            }
             Event::Apply(indexed) => self.apply(indexed).await,
             Event::Delete(reference, last) => self.drop_object(&reference, last).await,
         }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::{SyncError, WatchError};
+use crate::store::Difference;
 
 /// Whether a watcher hears of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,10 @@ pub struct Status {
     pub lists: u64,
     /// How many calls of callbacks panicked.
     pub callback_panics: u64,
+    /// How many audits compared the store with the server.
+    pub audits: u64,
+    /// How many differences they found in all; anything but 0 is a fault, in the server, on the way, or here.
+    pub audit_differences: u64,
 }
 
 impl Status {
@@ -77,6 +82,8 @@ impl StatusCell {
             last_error: None,
             lists: 0,
             callback_panics: 0,
+            audits: 0,
+            audit_differences: 0,
         };
         Self {
             watcher,
@@ -221,6 +228,18 @@ impl StatusCell {
     pub(super) fn callback_panicked(&self) {
         self.status
             .send_modify(|status| status.callback_panics += 1);
+    }
+
+    /// An audit was made, and what differed was repaired.
+    pub(super) fn audited(&self, differences: &[Difference]) {
+        if let [first, ..] = differences {
+            let (count, first) = (differences.len(), &first.reference);
+            tracing::error!(watcher = self.watcher, count, %first, "the store differed from the server; it is repaired");
+        }
+        self.status.send_modify(|status| {
+            status.audits += 1;
+            status.audit_differences += differences.len() as u64;
+        });
     }
 
     pub(super) fn stopped(&self) {

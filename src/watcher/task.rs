@@ -36,6 +36,7 @@ struct Watch<S> {
     subscribers: Arc<Subscribers>,
     wait_for_resource: bool,
     watch_timeout: Duration,
+    audit: Option<Duration>,
     initial_list: InitialList,
     random: fastrand::Rng,
 }
@@ -90,6 +91,7 @@ impl<S: Store> Work<S> {
             subscribers,
             wait_for_resource: config.wait_for_resource,
             watch_timeout: config.watch_timeout,
+            audit: config.audit,
             initial_list: config.initial_list,
             random: config.random,
         };
@@ -150,6 +152,7 @@ impl<S: Store> Watch<S> {
                     status: Arc::clone(&self.status),
                     scope: index,
                     watch_timeout: self.watch_timeout,
+                    audit: self.audit,
                     initial_list: self.initial_list,
                     streaming_refused: Arc::clone(&streaming_refused),
                     random: self.random.fork(),

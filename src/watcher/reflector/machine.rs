@@ -197,9 +197,14 @@ impl Machine {
         self.phase == Phase::Watch
     }
 
-    /// Whether the next step is to wait, because something failed.
-    pub(super) fn is_backing_off(&self) -> bool {
-        self.wait.is_some()
+    /// Whether an end of the watch would count as a failure: there was no progress on it, and it did not stay up.
+    pub(super) fn would_back_off(&self, now: Instant) -> bool {
+        !self.is_watching() || !(self.progressed || self.stayed_up(now))
+    }
+
+    /// Whether lists older than what was seen have come so often that the next one is taken for the truth.
+    pub(super) fn believes_old_lists(&self) -> bool {
+        self.stale_lists >= STALE_LISTS
     }
 
     /// Whether a streaming list was refused, for others of the same resource to know.
@@ -393,7 +398,7 @@ impl Machine {
     /// The list is complete as of `version`, unless that is older than what was already seen.
     fn complete(&mut self, version: String, jitter: f64) -> Outcome {
         let stale = compare_resource_versions(&version, &self.version) == Some(Ordering::Less);
-        if stale && self.stale_lists < STALE_LISTS {
+        if stale && !self.believes_old_lists() {
             self.stale_lists += 1;
             self.wait = Some(self.list_backoff.fail(jitter, None));
             self.phase = self.first_phase();
@@ -416,14 +421,16 @@ impl Machine {
 
     /// A watch that stayed up is progress, too.
     fn note_uptime(&mut self, now: Instant) {
-        if self
-            .opened
-            .is_some_and(|opened| now.saturating_duration_since(opened) >= STAYED_UP)
-        {
+        if self.stayed_up(now) {
             self.progressed = true;
             self.watched = true;
             self.watch_backoff.reset();
         }
+    }
+
+    fn stayed_up(&self, now: Instant) -> bool {
+        self.opened
+            .is_some_and(|opened| now.saturating_duration_since(opened) >= STAYED_UP)
     }
 
     fn first_phase(&self) -> Phase {

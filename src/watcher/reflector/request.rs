@@ -56,6 +56,29 @@ impl Target {
         )
     }
 
+    /// One page of a list as of exactly this version.
+    pub(super) fn list_at(&self, version: &str, token: Option<&str>) -> Request<Body> {
+        let mut query = self.selectors();
+        query.append_pair("limit", &self.page_size.to_string());
+        match token {
+            Some(token) => query.append_pair("continue", token),
+            None => query
+                .append_pair("resourceVersion", version)
+                .append_pair("resourceVersionMatch", "Exact"),
+        };
+        let accept = if self.metadata_only {
+            METADATA_LIST
+        } else {
+            JSON
+        };
+        build(
+            &collection_path(&self.gvr, self.namespace.as_deref()),
+            &query.finish(),
+            accept,
+            false,
+        )
+    }
+
     /// A watch from a version, or, without one, a streaming list that goes on as a watch.
     pub(super) fn watch(&self, version: Option<&str>, timeout: Duration) -> Request<Body> {
         let mut query = self.selectors();

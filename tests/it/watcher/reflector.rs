@@ -638,6 +638,82 @@ async fn r17_a_refused_credential_is_reported_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r18_an_audit_finds_repairs_and_counts_a_difference() {
+    let (mut server, client) = scripted();
+    let watcher =
+        Watcher::start(&client, paged().audit(Duration::from_secs(60)).page_size(2)).unwrap();
+    server.list().await.items(
+        "10",
+        &[config_map("a", "1", "x"), config_map("b", "2", "x")],
+    );
+    let stream = server.watch("10").await.stream();
+    let mut changes = watcher.changes();
+    // The server forgets to tell of a change to b, of the end of a, and of c.
+    stream.event("ADDED", &config_map("d", "20", "x"));
+    changes.next().await.unwrap();
+    let call = server.list().await;
+    assert!(
+        call.uri
+            .contains("limit=2&resourceVersion=20&resourceVersionMatch=Exact"),
+        "{}",
+        call.uri
+    );
+    call.json(
+        200,
+        &list(
+            "20",
+            Some("t"),
+            &[config_map("b", "12", "y"), config_map("c", "13", "x")],
+        ),
+    );
+    let call = server.list().await;
+    assert!(call.uri.ends_with("limit=2&continue=t"), "{}", call.uri);
+    call.items("20", &[config_map("d", "20", "x")]);
+    let told = told(&mut changes).await;
+    let expected = [
+        (ChangeKind::Deleted, "a", "uid-a"),
+        (ChangeKind::Modified, "b", "uid-b"),
+        (ChangeKind::Created, "c", "uid-c"),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(kind, name, uid)| (kind, name.to_owned(), uid.to_owned()))
+    );
+    let status = watcher.status();
+    assert_eq!((status.audits, status.audit_differences), (1, 3));
+    // The next one finds nothing, and the watch goes on where it was.
+    server.list().await.items(
+        "20",
+        &[
+            config_map("b", "12", "y"),
+            config_map("c", "13", "x"),
+            config_map("d", "20", "x"),
+        ],
+    );
+    stream.event("DELETED", &config_map("d", "21", "x"));
+    settles(&watcher, &[("b", "12", "y"), ("c", "13", "x")]).await;
+    let status = watcher.status();
+    assert_eq!((status.audits, status.audit_differences), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r18_an_audit_that_cannot_be_made_changes_nothing() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged().audit(Duration::from_secs(60))).unwrap();
+    server
+        .list()
+        .await
+        .items("10", &[config_map("a", "1", "x")]);
+    let stream = server.watch("10").await.stream();
+    server.list().await.refuse(410, "Expired");
+    drop(server.list().await);
+    stream.event("ADDED", &config_map("b", "11", "x"));
+    settles(&watcher, &[("a", "1", "x"), ("b", "11", "x")]).await;
+    let status = watcher.status();
+    assert_eq!((status.audits, status.is_connected()), (0, true));
+}
+
+#[tokio::test(start_paused = true)]
 async fn r20_shutdown_ends_every_request_at_once() {
     let (_server, _client, watcher, stream) = watching(&[]).await;
     let start = Instant::now();

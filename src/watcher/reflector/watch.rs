@@ -1,0 +1,302 @@
+//! Reads watches and streaming lists, event by event.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use kube::client::Body;
+use tokio::time::Instant;
+
+use super::answer::{Line, identify, parse_line};
+use super::framer::Lines;
+use super::machine::Input;
+use super::{Event, Reflector, Sink, Stop, next_chunk};
+use crate::resource::{ObjectRef, compare_resource_versions};
+use crate::watcher::error::Problem;
+
+/// How long past its own timeout a server may keep a watch open without a word.
+const WATCH_GRACE: Duration = Duration::from_secs(30);
+
+/// How long a streaming list may make no progress before lists are read in pages: servers that do not know streaming
+/// lists, and proxies that do not let them through, send nothing at all.
+const NO_PROGRESS: Duration = Duration::from_secs(10);
+
+/// How long a streaming list may take in all.
+const INITIAL_EVENTS_MOST: Duration = Duration::from_secs(300);
+
+/// How long a watch that follows a failure must hold before it counts as connected, so that one which is opened and
+/// ended again and again is not announced each time.
+const STEADY: Duration = Duration::from_secs(1);
+
+/// Where an event stands among those already seen.
+pub(super) enum Place {
+    /// Next.
+    InOrder,
+    /// In order, but a newer state is already stored.
+    Known,
+    /// It, or a newer state of the same object, was already seen.
+    Repeated,
+    /// Older than what was seen, and not known: an event may have been missed.
+    Disorder,
+}
+
+/// An open watch or streaming list.
+struct Open {
+    operation: &'static str,
+    body: Body,
+    lines: Lines,
+    opened: Instant,
+    last_read: Instant,
+    timeout: Duration,
+    /// Whether the status was told that it is connected.
+    connected: bool,
+}
+
+/// What the wait for data came to.
+enum Waited {
+    Data(bytes::Bytes),
+    End,
+    Broken(String),
+    /// A watch that follows a failure has held long enough.
+    Steady,
+    /// The store is to be compared with the server.
+    Audit,
+    TimedOut,
+}
+
+impl<K: Sink> Reflector<K> {
+    /// Reads a streaming list, and goes on with the watch that it becomes.
+    pub(super) async fn stream(&mut self) -> Result<(), Stop> {
+        self.begin("streaming list").await?;
+        self.follow("streaming list", None).await
+    }
+
+    /// Reads a watch from a version.
+    pub(super) async fn watch(&mut self, version: &str) -> Result<(), Stop> {
+        self.follow("watch", Some(version)).await
+    }
+
+    async fn follow(&mut self, operation: &'static str, version: Option<&str>) -> Result<(), Stop> {
+        let timeout = self.watch_timeout.mul_f64(1.0 + self.random.f64());
+        let body = self
+            .open(operation, self.target.watch(version, timeout))
+            .await?;
+        self.input(Input::Opened).await?;
+        let opened = Instant::now();
+        let lines = Lines::default();
+        let mut open = Open {
+            operation,
+            body,
+            lines,
+            opened,
+            last_read: opened,
+            timeout,
+            connected: false,
+        };
+        loop {
+            match self.wait(&mut open).await {
+                Waited::Data(chunk) => {
+                    open.last_read = Instant::now();
+                    let mut chunk = &chunk[..];
+                    while let Some(line) = open
+                        .lines
+                        .next(&mut chunk)
+                        .map_err(|error| Stop::garbled(operation, error.to_string()))?
+                    {
+                        self.line(operation, line).await?;
+                    }
+                }
+                Waited::End => return self.end(open).await,
+                Waited::Broken(reason) => {
+                    return Err(Stop::failed(operation, Problem::Broken(reason)));
+                }
+                Waited::Steady => {
+                    self.status.connected(self.scope);
+                    open.connected = true;
+                }
+                Waited::Audit => {
+                    self.run_audit().await?;
+                    open.last_read = Instant::now();
+                }
+                Waited::TimedOut if self.machine.is_watching() => {
+                    return Err(Stop::failed(operation, Problem::Silent(WATCH_GRACE)));
+                }
+                Waited::TimedOut => {
+                    let problem = Problem::NoProgress(open.last_read.elapsed());
+                    return Err(Stop::fault(operation, problem, Input::NoProgress));
+                }
+            }
+        }
+    }
+
+    /// Waits for data, or for the time of something else.
+    async fn wait(&mut self, open: &mut Open) -> Waited {
+        let watching = self.machine.is_watching();
+        if watching && !open.connected && !self.status.is_disturbed(self.scope) {
+            self.status.connected(self.scope);
+            open.connected = true;
+        }
+        let limit = if watching {
+            (open.opened + open.timeout + WATCH_GRACE).max(open.last_read + WATCH_GRACE)
+        } else {
+            (open.last_read + NO_PROGRESS).min(open.opened + INITIAL_EVENTS_MOST)
+        };
+        let steady = (watching && !open.connected).then(|| Instant::now() + STEADY);
+        let audit = self.audit_due().filter(|_| watching && open.connected);
+        let until = [steady, audit]
+            .into_iter()
+            .flatten()
+            .fold(limit, Instant::min);
+        match tokio::time::timeout_at(until, next_chunk(&mut open.body)).await {
+            Ok(Ok(Some(chunk))) => Waited::Data(chunk),
+            Ok(Ok(None)) => Waited::End,
+            Ok(Err(reason)) => Waited::Broken(reason),
+            Err(_) if until == limit => Waited::TimedOut,
+            Err(_) if Some(until) == audit => Waited::Audit,
+            Err(_) => Waited::Steady,
+        }
+    }
+
+    /// The body ended: cleanly, or with a last line that lacks its end.
+    async fn end(&mut self, mut open: Open) -> Result<(), Stop> {
+        if let Some(rest) = open.lines.rest() {
+            self.line(open.operation, rest).await?;
+        }
+        if self.machine.would_back_off(Instant::now()) {
+            return Err(Stop::fault(
+                open.operation,
+                Problem::EndedAtOnce,
+                Input::Ended,
+            ));
+        }
+        self.input(Input::Ended).await
+    }
+
+    async fn line(&mut self, operation: &'static str, line: &[u8]) -> Result<(), Stop> {
+        match parse_line(line).map_err(|reason| Stop::garbled(operation, reason))? {
+            Line::Changed(json) => self.changed(operation, json).await,
+            Line::Deleted(json) => self.deleted(operation, json).await,
+            Line::Bookmark {
+                version,
+                ends_initial_events: true,
+            } if !self.machine.is_watching() => {
+                self.check_age(
+                    operation,
+                    &version,
+                    Input::InitialEventsEnd {
+                        version: version.clone(),
+                    },
+                )?;
+                self.input(Input::InitialEventsEnd { version }).await
+            }
+            Line::Bookmark { version, .. } => {
+                self.input(Input::Bookmark { version }).await?;
+                if self.machine.is_watching() {
+                    self.sink.reached(self.machine.version());
+                }
+                Ok(())
+            }
+            Line::Error { refusal, message } => {
+                let problem = Problem::ErrorEvent {
+                    code: refusal.code,
+                    message,
+                };
+                Err(Stop::fault(operation, problem, Input::Refused(refusal)))
+            }
+        }
+    }
+
+    async fn changed(&mut self, operation: &'static str, json: &[u8]) -> Result<(), Stop> {
+        let streaming = !self.machine.is_watching();
+        match self.decode(json, false) {
+            Ok(indexed) if streaming => self.accept(operation, Event::InitApply(indexed)).await,
+            Ok(indexed) => {
+                let object = indexed.record.object();
+                let version = object.resource_version().map(str::to_owned);
+                let version = version.ok_or_else(|| Stop::garbled(operation, NO_VERSION))?;
+                let reference = object.reference();
+                match self.place(&version, &reference) {
+                    Place::InOrder => self.accept(operation, Event::Apply(indexed)).await?,
+                    Place::Known => {}
+                    Place::Repeated => return Ok(()),
+                    Place::Disorder => return Err(self.disorder(operation)),
+                }
+                self.applied(version).await
+            }
+            Err(reason) if streaming => {
+                let event = self.unreadable(operation, json, reason);
+                self.accept(operation, event).await
+            }
+            Err(reason) => self.reread(operation, json, reason).await,
+        }
+    }
+
+    async fn deleted(&mut self, operation: &'static str, json: &[u8]) -> Result<(), Stop> {
+        let object = self
+            .decode(json, false)
+            .map(|indexed| indexed.record.into_parts().0)
+            .ok();
+        let (reference, version) = match &object {
+            Some(object) => (
+                object.reference(),
+                object.resource_version().map(str::to_owned),
+            ),
+            None => {
+                let identity = identify(json)
+                    .ok_or_else(|| Stop::garbled(operation, "a deletion without a name"))?;
+                (identity.reference, identity.version)
+            }
+        };
+        if !self.machine.is_watching() {
+            return self.accept(operation, Event::InitDelete(reference)).await;
+        }
+        let version = version.ok_or_else(|| Stop::garbled(operation, NO_VERSION))?;
+        match self.place(&version, &reference) {
+            Place::InOrder => {
+                self.accept(operation, Event::Delete(reference, object))
+                    .await?;
+            }
+            Place::Known => {}
+            Place::Repeated => return Ok(()),
+            Place::Disorder if self.sink.known(&reference).is_none() => return Ok(()),
+            Place::Disorder => return Err(self.disorder(operation)),
+        }
+        self.applied(version).await
+    }
+
+    /// Notes that an event was dealt with.
+    pub(super) async fn applied(&mut self, version: String) -> Result<(), Stop> {
+        self.input(Input::Applied { version }).await?;
+        self.sink.reached(self.machine.version());
+        Ok(())
+    }
+
+    pub(super) fn disorder(&self, operation: &'static str) -> Stop {
+        let problem = Problem::Disorder(self.machine.version().to_owned());
+        Stop::fault(operation, problem, Input::Disorder)
+    }
+
+    /// Where an event stands among those already seen.
+    pub(super) fn place(&self, version: &str, reference: &ObjectRef) -> Place {
+        let known_is_newer = || {
+            let known = self.sink.known(reference)?;
+            let order = compare_resource_versions(known.resource_version()?, version)?;
+            Some(order != Ordering::Less)
+        };
+        let not_after = |mark: &str| {
+            compare_resource_versions(version, mark).is_some_and(|order| order != Ordering::Greater)
+        };
+        if not_after(self.machine.version()) {
+            return if known_is_newer().unwrap_or(false) {
+                Place::Repeated
+            } else {
+                Place::Disorder
+            };
+        }
+        if self.ahead.as_deref().is_some_and(not_after) && known_is_newer().unwrap_or(false) {
+            return Place::Known;
+        }
+        Place::InOrder
+    }
+}
+
+const NO_VERSION: &str = "an object without a resource version";
