@@ -2,6 +2,8 @@
 //!
 //! Results go to standard output, everything else to standard error. A reader that goes away ends the program quietly.
 
+mod clusters;
+mod demo;
 mod failure;
 mod output;
 mod render;
@@ -11,6 +13,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kubedex::resource::is_dns_label;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::translate::{IpFamily, Options};
 use failure::USAGE;
@@ -30,6 +35,7 @@ Exit codes: 0 done; 1 the cluster cannot be reached or refuses, or an output fai
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Clusters(Box<clusters::Clusters>),
     Render(render::Render),
 }
 
@@ -96,6 +102,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let outcome = match cli.command {
+        Command::Clusters(clusters) => {
+            log(clusters.verbose);
+            clusters.run()
+        }
         Command::Render(render) => render.run(),
     };
     match outcome {
@@ -106,6 +116,37 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             ExitCode::from(failure.code())
         }
+    }
+}
+
+/// Logs to standard error: by default only errors, since what matters is said by the commands themselves; `RUST_LOG`
+/// decides if it is set.
+fn log(verbosity: u8) {
+    let default = match verbosity {
+        0 => LevelFilter::ERROR,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    let filter = EnvFilter::builder()
+        .with_default_directive(default.into())
+        .from_env_lossy();
+    // There is no other subscriber in this program.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .try_init();
+}
+
+/// Says something on standard error. That nobody hears it is no reason to end.
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn namespace(text: &str) -> Result<String, &'static str> {
+    if is_dns_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace has at most 63 of a-z, 0-9 and -, and no - at either end")
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod discovery;
+pub mod live;
 pub mod manifest;
 pub mod model;
 pub mod translate;

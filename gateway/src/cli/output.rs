@@ -76,7 +76,7 @@ impl Style {
     ) -> String {
         match self.format {
             Format::Json => json::synced(at, clusters, problems),
-            Format::Table => table::state(clusters, problems, self),
+            Format::Table => table::state(clusters, problems, self) + "\n",
         }
     }
 

@@ -3,14 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use kubedex::resource::is_dns_label;
-
 use crate::discovery::{Discovery, Inventory};
 use crate::manifest::{Manifests, Reader};
 
 use super::failure::Failure;
 use super::output::Style;
-use super::{Output, Translation};
+use super::{Output, Translation, namespace, note};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,14 +42,6 @@ pub(super) struct Render {
     translation: Translation,
 }
 
-fn namespace(text: &str) -> Result<String, &'static str> {
-    if is_dns_label(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("a namespace has at most 63 of a-z, 0-9 and -, and no - at either end")
-    }
-}
-
 impl Render {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut reader = Reader::new(&self.namespace);
@@ -65,10 +55,10 @@ impl Render {
             )
         })?;
         for duplicate in &manifests.duplicates {
-            let _ = writeln!(io::stderr(), "warning: {duplicate}");
+            note(&format!("warning: {duplicate}"));
         }
         if self.verbose {
-            let _ = writeln!(io::stderr(), "{}", account(&manifests));
+            note(&account(&manifests));
         }
 
         let mut inventory = Inventory::default();

@@ -1,6 +1,8 @@
 //! The adapter from outside: the vectors, the laws of discovery, its size, and the program as users run it.
 
 mod binary;
+mod clusters;
+mod live;
 mod properties;
 mod render;
 mod scale;

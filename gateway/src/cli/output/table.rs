@@ -126,7 +126,7 @@ pub(super) fn changed(time: &str, diff: &Diff, style: Style) -> String {
         mark(&mut out, style, kind, "");
         let _ = write!(out, " {}", change.name());
         if let Some(after) = change.after() {
-            let _ = write!(out, "  {}", health(after));
+            let _ = write!(out, "  {}", health(change.before(), after));
         }
         out.push('\n');
         details(&mut out, change, style);
@@ -144,12 +144,17 @@ pub(super) fn changed(time: &str, diff: &Diff, style: Style) -> String {
     out
 }
 
-fn health(cluster: &Cluster) -> String {
-    match count(cluster) {
-        (0, 0) => "no endpoints".to_owned(),
-        (ready, 0) => format!("{ready} ready"),
-        (ready, draining) => format!("{ready} ready, {draining} draining"),
+/// How many endpoints there are, and how many were ready before if that differs.
+fn health(before: Option<&Arc<Cluster>>, after: &Cluster) -> String {
+    let (ready, draining) = count(after);
+    let mut text = match before.map(|before| count(before).0) {
+        Some(was) if was != ready => format!("{was} -> {ready} ready"),
+        _ => format!("{ready} ready"),
+    };
+    if draining > 0 {
+        let _ = write!(text, ", {draining} draining");
     }
+    text
 }
 
 /// What changed inside a cluster, as many marks to a line as fit.

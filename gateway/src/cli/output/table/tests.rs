@@ -137,7 +137,7 @@ fn a_change_shows_what_happened_to_each_endpoint() {
     assert_eq!(
         changed("12:00:00", &diff, PLAIN),
         "\
-12:00:00 ~ k8s/shop/api:http  1 ready, 2 draining
+12:00:00 ~ k8s/shop/api:http  2 -> 1 ready, 2 draining
            ~10.0.0.2:8080 (draining) +10.0.0.3:8080 +10.0.0.4:8080 (draining)
            -10.0.0.1:8080
 12:00:00 + k8s/shop/new:80  1 ready
@@ -168,7 +168,7 @@ fn a_change_of_the_cluster_itself_is_named() {
     assert_eq!(
         changed("12:00:00", &diff, PLAIN),
         "\
-12:00:00 ~ k8s/shop/api:http  no endpoints
+12:00:00 ~ k8s/shop/api:http  0 ready
            ~app protocol none -> h2c ~session affinity none -> ClientIP 60s
 "
     );
