@@ -23,6 +23,8 @@ pub use input::{EndpointSlice, SERVICE_NAME_LABEL, Service};
 use std::collections::HashSet;
 use std::time::Duration;
 
+use kubedex::resource::{is_dns_label, is_dns_subdomain};
+
 use crate::model::{Cluster, Problem, ProblemKind, Protocol, SessionAffinity, Subject};
 use endpoints::PreparedSlice;
 use input::ServicePort;
@@ -64,12 +66,11 @@ pub fn translate<'a>(
     let mut problems = Problems::default();
     let subject = subject("Service", &service.metadata);
 
-    // A cluster's name is unambiguous only without these; the API server lets neither pass.
-    let parts = [&service.metadata.namespace, &service.metadata.name];
-    if parts
-        .iter()
-        .any(|part| part.is_empty() || part.contains(['/', ':']))
-    {
+    // A cluster's name is unambiguous only with names that the API server takes.
+    let input::Metadata {
+        namespace, name, ..
+    } = &service.metadata;
+    if !is_dns_label(namespace) || !is_dns_subdomain(name) {
         let reason = "its name or namespace is not one".into();
         problems.add(ProblemKind::Malformed { reason }, subject, None);
         return problems.into_translation(Vec::new());

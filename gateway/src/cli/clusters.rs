@@ -17,8 +17,8 @@ use crate::live::{Event, Live, LiveConfig, endpoint_slices, services};
 
 use super::demo::Demo;
 use super::failure::Failure;
-use super::output::Style;
-use super::{Output, Translation, namespace, note};
+use super::output::{Style, printable};
+use super::{EXIT_CODES, Output, Translation, namespace, note};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +42,7 @@ Marks in the table form: + new, ~ changed, - gone, ! problem, . problem resolved
 /// Shows all clusters once everything is known, and then each change as it happens, until Ctrl-C. While the API server
 /// cannot be reached, the last state stands.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Clusters {
     /// The kubeconfig to use
     #[arg(long, value_name = "FILE")]
@@ -245,7 +245,8 @@ impl View {
                     }
                 }
                 Event::Disconnected(reason) => note(&format!(
-                    "disconnected; the last state stands, and the connection is tried again\n  {reason}"
+                    "disconnected; the last state stands, and the connection is tried again\n  {}",
+                    printable(&reason)
                 )),
                 Event::Connected => note("connected again"),
             }

@@ -170,6 +170,8 @@ impl Demo {
                 }
                 step.action.perform(cluster)?;
             }
+            // The cluster would remember every round, for watches that want to see them again.
+            cluster.compact();
         }
     }
 }

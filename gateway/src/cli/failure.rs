@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use super::output::printable;
+
 /// The exit code for a cluster or an output that fails.
 pub(super) const RUNTIME: u8 = 1;
 
@@ -89,10 +91,10 @@ impl From<io::Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.what)?;
+        writeln!(f, "error: {}", printable(&self.what))?;
         for why in &self.why {
             for line in why.lines() {
-                writeln!(f, "  {line}")?;
+                writeln!(f, "  {}", printable(line))?;
             }
         }
         match &self.hint {

@@ -3,6 +3,8 @@
 mod json;
 mod table;
 
+pub(super) use table::printable;
+
 use std::env;
 use std::io::{IsTerminal, stdout};
 use std::sync::Arc;

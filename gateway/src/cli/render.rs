@@ -7,8 +7,8 @@ use crate::discovery::{Discovery, Inventory};
 use crate::manifest::{Manifests, Reader};
 
 use super::failure::Failure;
-use super::output::Style;
-use super::{Output, Translation, namespace, note};
+use super::output::{Style, printable};
+use super::{EXIT_CODES, Output, Translation, namespace, note};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,7 @@ kubectl apply, and a warning names both.";
 /// Reads Services and EndpointSlices from YAML or JSON, with any number of documents and lists in a file, and prints the
 /// clusters they give. Objects of other kinds are passed over.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Render {
     /// A file, a directory (its .yaml, .yml and .json files at any depth), or - for standard input; repeatable
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
@@ -55,10 +55,10 @@ impl Render {
             )
         })?;
         for duplicate in &manifests.duplicates {
-            note(&format!("warning: {duplicate}"));
+            note(&printable(&format!("warning: {duplicate}")));
         }
         if self.verbose {
-            note(&account(&manifests));
+            note(&printable(&account(&manifests)));
         }
 
         let mut inventory = Inventory::default();

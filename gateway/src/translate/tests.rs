@@ -82,8 +82,14 @@ fn two_ports_of_one_name_are_one_cluster_and_a_problem() {
 }
 
 #[test]
-fn a_name_that_would_be_ambiguous_gives_no_cluster() {
-    for (namespace, name) in [("a", "b:c"), ("a/b", "c"), ("", "c"), ("a", "")] {
+fn a_name_that_is_none_gives_no_cluster() {
+    for (namespace, name) in [
+        ("a", "b:c"),
+        ("a/b", "c"),
+        ("", "c"),
+        ("a", ""),
+        ("a", "\u{1b}[31m"),
+    ] {
         let service: Service = serde_json::from_value(json!({
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"ports": [{"port": 80}]},

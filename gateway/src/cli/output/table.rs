@@ -32,7 +32,8 @@ pub(super) fn state(clusters: &[Arc<Cluster>], problems: &[&Problem], style: Sty
     }
     for problem in problems {
         mark(&mut out, style, Mark::Problem, "");
-        let _ = writeln!(out, " {problem}\n  {}", problem.explanation());
+        let (short, long) = (problem.to_string(), problem.explanation());
+        let _ = writeln!(out, " {}\n  {}", printable(&short), printable(&long));
     }
     if !problems.is_empty() {
         out.push('\n');
@@ -53,10 +54,10 @@ fn rows(out: &mut String, clusters: &[Arc<Cluster>], style: Style) {
         "CLUSTER", "PROTO", "READY", "DRAINING"
     );
     for cluster in clusters {
-        let mut name = &*cluster.name;
+        let mut name = printable(&cluster.name);
         if length(cluster) > column {
             let _ = writeln!(out, "{name}");
-            name = "";
+            name.clear();
         }
         let (ready, draining) = count(cluster);
         let _ = writeln!(
@@ -124,7 +125,7 @@ pub(super) fn changed(time: &str, diff: &Diff, style: Style) -> String {
             ClusterChange::Removed(_) => Mark::Removed,
         };
         mark(&mut out, style, kind, "");
-        let _ = write!(out, " {}", change.name());
+        let _ = write!(out, " {}", printable(change.name()));
         if let Some(after) = change.after() {
             let _ = write!(out, "  {}", health(change.before(), after));
         }
@@ -134,12 +135,19 @@ pub(super) fn changed(time: &str, diff: &Diff, style: Style) -> String {
     for problem in &diff.problems_added {
         let _ = write!(out, "{time} ");
         mark(&mut out, style, Mark::Problem, "");
-        let _ = writeln!(out, " {problem}\n{:INDENT$}{}", "", problem.explanation());
+        let (short, long) = (problem.to_string(), problem.explanation());
+        let _ = writeln!(
+            out,
+            " {}\n{:INDENT$}{}",
+            printable(&short),
+            "",
+            printable(&long)
+        );
     }
     for problem in &diff.problems_removed {
         let _ = write!(out, "{time} ");
         mark(&mut out, style, Mark::Resolved, "");
-        let _ = writeln!(out, " {problem}: resolved");
+        let _ = writeln!(out, " {}: resolved", printable(&problem.to_string()));
     }
     out
 }
@@ -175,6 +183,7 @@ fn details(out: &mut String, change: &ClusterChange, style: Style) {
 
     let mut column = 0;
     for (kind, text) in &marks {
+        let text = printable(text);
         let length = 1 + text.chars().count();
         if column == 0 || column + 1 + length > style.width {
             if column > 0 {
@@ -268,6 +277,11 @@ fn differs(before: &Endpoint, after: &Endpoint) -> String {
         parts.push(format!("node {}", text(&after.node)));
     }
     parts.join(", ")
+}
+
+/// Text of others, without what could steer a terminal.
+pub(in crate::cli) fn printable(text: &str) -> String {
+    text.replace(|char: char| char.is_control(), "?")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

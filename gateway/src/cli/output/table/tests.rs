@@ -202,3 +202,23 @@ fn colour_is_used_only_when_asked_for() {
     };
     assert!(changed("12:00:00", &diff, style).contains("\x1b[32m+\x1b[0m a"));
 }
+
+#[test]
+fn nothing_in_a_manifest_can_steer_the_terminal() {
+    let evil = cluster("k8s/a/b:\u{1b}[31m\u{9b}x\n", &[]);
+    let mut malformed = problem();
+    malformed.kind = ProblemKind::Malformed {
+        reason: "\u{1b}[2J".into(),
+    };
+    let diff = Diff {
+        clusters: vec![ClusterChange::Added(Arc::clone(&evil))],
+        problems_added: vec![malformed.clone()],
+        ..Diff::default()
+    };
+    let text = state(&[evil], &[&malformed], PLAIN) + &changed("12:00:00", &diff, PLAIN);
+    assert!(
+        text.lines().all(|line| !line.contains(char::is_control)),
+        "{text:?}"
+    );
+    assert!(text.contains("k8s/a/b:?[31m?x?"));
+}
