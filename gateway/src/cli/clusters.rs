@@ -124,8 +124,9 @@ impl Clusters {
             note("showing the embedded demo cluster; Ctrl-C ends it");
         } else if !builder.is_configured() {
             note(
-                "no cluster is configured: no --kubeconfig or --context, no KUBECONFIG, no ~/.kube/config, and this\n\
-                 is no pod. Showing the embedded demo cluster instead; Ctrl-C ends it",
+                "no cluster is configured: no --kubeconfig or --context, no KUBECONFIG, no\n\
+                 ~/.kube/config, and this is no pod. Showing the embedded demo cluster instead;\n\
+                 Ctrl-C ends it",
             );
         } else {
             return tokio::select! {
@@ -268,8 +269,8 @@ fn refused(error: &ClientError) -> Failure {
         Failure::usage("the configuration of the cluster cannot be used")
     } else if error.is_unreachable() {
         Failure::runtime("the cluster cannot be reached").hint(
-            "check that the API server runs and that its address is right; --context chooses another\n      \
-             cluster, --demo needs none",
+            "check that the API server runs and that its address is right; --context\n      \
+             chooses another cluster, --demo needs none",
         )
     } else if error.is_unauthorized() || error.is_credentials() {
         Failure::runtime("the cluster does not accept the credentials")

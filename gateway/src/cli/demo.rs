@@ -126,6 +126,7 @@ impl Demo {
             api.start(2);
             script.write(POD, api);
             api.become_ready();
+            script.write(POD, api);
             api.terminate(2);
             script.write(POD, api);
             api.end();
@@ -353,8 +354,8 @@ mod tests {
             }
             assert_eq!(
                 seen["k8s/shop/api:http"],
-                [(4, 0), (4, 0), (4, 0), (2, 0)],
-                "scaled up, restarted in two steps without losing capacity, scaled down"
+                [(4, 0), (6, 0), (4, 0), (6, 0), (4, 0), (2, 0)],
+                "scaled up, restarted two by two without losing capacity, scaled down"
             );
             assert_eq!(seen["k8s/shop/web:http"], [(2, 0), (4, 0)]);
             assert_eq!(
