@@ -10,6 +10,7 @@ mod deserializer;
 mod encode;
 mod error;
 mod mask;
+mod scan;
 mod serialize;
 mod symbols;
 mod tape;
@@ -114,7 +115,7 @@ impl Object {
 
     fn finish(encoder: &Encoder, json: Option<&[u8]>) -> Result<Self, DecodeError> {
         let object = Self(encoder.finish().map_err(|_| {
-            let reason = Reason::Syntax("invalid UTF-8".into());
+            let reason = Reason::Syntax("a string is not UTF-8");
             match json.map(|json| (json, std::str::from_utf8(json))) {
                 Some((json, Err(error))) => DecodeError::at(reason, json, error.valid_up_to()),
                 _ => DecodeError::new(reason),

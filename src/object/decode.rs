@@ -1,16 +1,13 @@
 //! Reads JSON text into the encoder as it goes, without building what is left out or anything in between.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::error::Category;
 
 use super::encode::{Encoder, Open, Path};
 use super::error::{DecodeError, Reason};
 use super::mask::Verdict;
+use super::scan::{Fault, Flaw, Numeral, Scanner};
 use super::tape::Container;
-use super::{DecodeOptions, MAX_BYTES};
+use super::{DecodeOptions, MAX_BYTES, MAX_DEPTH};
 use crate::resource::ObjectRef;
 
 /// Writes the document in `json` to the encoder.
@@ -22,35 +19,21 @@ pub(super) fn decode(
     if json.len() > MAX_BYTES {
         return Err(DecodeError::new(Reason::TooLarge(json.len())));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let document = Element {
+    let mut scratch = encoder.take_scratch();
+    let mut reader = Reader {
+        scanner: Scanner::new(json, &mut scratch),
         encoder,
-        verdict: options.mask.root(),
-        path: Path::ROOT,
-        type_meta: options.type_meta.as_ref(),
     };
-    document
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| describe(&error, json))
-}
-
-fn describe(error: &serde_json::Error, json: &[u8]) -> DecodeError {
-    let start_of_line = json
-        .split_inclusive(|&byte| byte == b'\n')
-        .take(error.line().saturating_sub(1))
-        .map(<[u8]>::len)
-        .sum::<usize>();
-    let offset = start_of_line + error.column().saturating_sub(1);
-    // Its messages about syntax are constants and repeat nothing of the text.
-    let message = error.to_string();
-    let message = message.split(" at line ").next().unwrap_or_default();
-    let reason = match error.classify() {
-        Category::Eof => Reason::Truncated,
-        _ if message == "recursion limit exceeded" => Reason::TooDeep,
-        _ => Reason::Syntax(message.into()),
-    };
-    DecodeError::at(reason, json, offset)
+    let result = reader.document(options);
+    encoder.give_scratch(scratch);
+    result.map_err(|Fault { flaw, at }| {
+        let reason = match flaw {
+            Flaw::Ends => Reason::Truncated,
+            Flaw::TooDeep => Reason::TooDeep,
+            Flaw::Syntax(reason) => Reason::Syntax(reason),
+        };
+        DecodeError::at(reason, json, at)
+    })
 }
 
 /// See [`Object::peek_reference`](super::Object::peek_reference): reads no more than it needs, and so fails on less.
@@ -69,145 +52,148 @@ pub(super) fn peek_reference(json: &[u8]) -> Option<ObjectRef> {
     (!name.is_empty()).then(|| ObjectRef::new(namespace.as_deref(), &name))
 }
 
-/// A value to be read.
-struct Element<'e, 'm> {
+struct Reader<'j, 'e> {
+    scanner: Scanner<'j>,
     encoder: &'e mut Encoder,
-    verdict: Verdict<'m>,
-    path: Path,
-    /// What to add to the document's own map.
-    type_meta: Option<&'m (Box<str>, Box<str>)>,
 }
 
-impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Element<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+impl Reader<'_, '_> {
+    fn document(&mut self, options: &DecodeOptions) -> Result<(), Fault> {
+        let verdict = options.mask.root();
+        if self.scanner.peek() == Some(b'{') {
+            self.map(Path::ROOT, verdict, MAX_DEPTH, options.type_meta.as_ref())?;
+        } else {
+            self.value(Path::ROOT, verdict, MAX_DEPTH)?;
+        }
+        self.scanner.end()
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.encoder.null();
+    /// Reads a value of at most `depth` levels.
+    fn value(&mut self, path: Path, verdict: Verdict<'_>, depth: usize) -> Result<(), Fault> {
+        match self.scanner.peek() {
+            Some(b'"') => {
+                self.scanner.bump();
+                let guess = self.encoder.guess_string(path);
+                if self.scanner.take_string(guess.text()) {
+                    self.encoder.guessed_string(guess);
+                } else {
+                    let text = self.scanner.string()?;
+                    self.encoder.string(path, text.bytes, text.plain);
+                }
+            }
+            Some(b'{') => self.map(path, verdict, depth, None)?,
+            Some(b'[') => self.array(path, verdict, depth)?,
+            Some(b't') => {
+                self.scanner.word(b"true")?;
+                self.encoder.bool(true);
+            }
+            Some(b'f') => {
+                self.scanner.word(b"false")?;
+                self.encoder.bool(false);
+            }
+            Some(b'n') => {
+                self.scanner.word(b"null")?;
+                self.encoder.null();
+            }
+            Some(b'-' | b'0'..=b'9') => match self.scanner.number()? {
+                Numeral::Uint(value) => self.encoder.uint(value),
+                Numeral::Int(value) => self.encoder.int(value),
+                Numeral::Float(value) => self.encoder.float(value),
+            },
+            _ => return self.scanner.no_value(),
+        }
         Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.encoder.bool(value);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.encoder.uint(value);
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.encoder.int(value);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.encoder.float(value);
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.encoder.string(self.path, text);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+    fn array(&mut self, path: Path, verdict: Verdict<'_>, depth: usize) -> Result<(), Fault> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return self.scanner.too_deep();
+        };
+        self.scanner.bump();
         let open = self.encoder.open(Container::Array);
-        for index in 0.. {
-            let more = match self.verdict.index(index) {
-                Verdict::Drop => items.next_element::<IgnoredAny>()?.is_some(),
-                verdict => items
-                    .next_element_seed(Element {
-                        encoder: &mut *self.encoder,
-                        verdict,
-                        path: self.path,
-                        type_meta: None,
-                    })?
-                    .is_some(),
-            };
-            if !more {
-                break;
+        if !self.scanner.take(b']') {
+            for index in 0.. {
+                match verdict.index(index) {
+                    Verdict::Drop => self.scanner.skip()?,
+                    verdict => self.value(path, verdict, depth)?,
+                }
+                if !self.scanner.another(b']')? {
+                    break;
+                }
             }
         }
         self.encoder.close(&open);
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+    /// Reads a map; adds `apiVersion` and `kind` if they are given and it has none.
+    fn map(
+        &mut self,
+        path: Path,
+        verdict: Verdict<'_>,
+        depth: usize,
+        type_meta: Option<&(Box<str>, Box<str>)>,
+    ) -> Result<(), Fault> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return self.scanner.too_deep();
+        };
+        self.scanner.bump();
         let mut open = self.encoder.open(Container::Map);
-        loop {
-            let key = Name {
-                encoder: &mut *self.encoder,
-                map: &mut open,
-                verdict: self.verdict,
-                path: self.path,
-            };
-            match entries.next_key_seed(key)? {
-                None => break,
-                Some(None) => {
-                    entries.next_value::<IgnoredAny>()?;
+        if !self.scanner.take(b'}') {
+            let mut before = path;
+            loop {
+                self.scanner.require(b'"', "expected a key in quotes")?;
+                let kept = self.key(&mut open, path, before, verdict)?;
+                self.scanner.require(b':', "expected `:`")?;
+                match kept {
+                    Some((path, verdict)) => {
+                        self.value(path, verdict, depth)?;
+                        before = path;
+                    }
+                    None => self.scanner.skip()?,
                 }
-                Some(Some((verdict, path))) => entries.next_value_seed(Element {
-                    encoder: &mut *self.encoder,
-                    verdict,
-                    path,
-                    type_meta: None,
-                })?,
+                if !self.scanner.another(b'}')? {
+                    break;
+                }
             }
         }
-        if let Some((api_version, kind)) = self.type_meta {
+        if let Some((api_version, kind)) = type_meta {
             for (key, text) in [("apiVersion", api_version), ("kind", kind)] {
-                let masked = matches!(self.verdict.key(key), Verdict::Drop);
+                let key = key.as_bytes();
+                let masked = matches!(verdict.key(key), Verdict::Drop);
                 if !masked && !self.encoder.has_key(&open, key) {
-                    let path = self.encoder.key(&mut open, self.path, key);
-                    self.encoder.string(path, text);
+                    let path = self.encoder.key(&mut open, path, path, key, true);
+                    self.encoder.string(path, text.as_bytes(), false);
                 }
             }
         }
         self.encoder.close(&open);
         Ok(())
     }
-}
 
-/// A key to be read; gives what to do with its value, or `None` to leave it out.
-struct Name<'e, 'o, 'm> {
-    encoder: &'e mut Encoder,
-    map: &'o mut Open,
-    verdict: Verdict<'m>,
-    path: Path,
-}
-
-impl<'de, 'm> DeserializeSeed<'de> for Name<'_, '_, 'm> {
-    type Value = Option<(Verdict<'m>, Path)>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'m> Visitor<'_> for Name<'_, '_, 'm> {
-    type Value = Option<(Verdict<'m>, Path)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(match self.verdict.key(key) {
+    /// Reads a key, after its opening quote; gives what to do with its value, or `None` to leave it out.
+    #[inline]
+    fn key<'m>(
+        &mut self,
+        map: &mut Open,
+        path: Path,
+        before: Path,
+        verdict: Verdict<'m>,
+    ) -> Result<Option<(Path, Verdict<'m>)>, Fault> {
+        let guess = self.encoder.guess_key(before);
+        if self.scanner.take_string(guess.text()) {
+            return Ok(match verdict.key(guess.text().as_bytes()) {
+                Verdict::Drop => None,
+                verdict => Some((self.encoder.guessed_key(map, path, guess), verdict)),
+            });
+        }
+        let key = self.scanner.string()?;
+        Ok(match verdict.key(key.bytes) {
             Verdict::Drop => None,
-            verdict => Some((verdict, self.encoder.key(self.map, self.path, key))),
+            verdict => {
+                let path = self.encoder.key(map, path, before, key.bytes, key.plain);
+                Some((path, verdict))
+            }
         })
     }
 }

@@ -4,13 +4,12 @@
 //! size. It decides which strings become symbols, and makes the last of duplicate keys win, as `serde_json` does.
 
 use std::cell::Cell;
-use std::str::Utf8Error;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::mask::Verdict;
-use super::symbols::{self, MAX_SYMBOL_LEN, Role, SYMBOLS, Symbol, Symbols};
+use super::symbols::{self, MAX_SYMBOL_LEN, Role, SYMBOLS, Symbol};
 use super::tape::{self, Container, Token};
 use super::value_ref::text_of;
 
@@ -33,19 +32,52 @@ impl Path {
 
     #[allow(clippy::cast_possible_truncation)]
     fn place(self) -> usize {
-        (self.0 >> 40) as usize % HABITS
+        (self.0 >> 40) as usize % PLACES
     }
 }
 
-const HABITS: usize = 4096;
+/// Paths that are told apart, most of the time: a cluster's kinds have some hundreds. What is kept for each is a guess or a
+/// statistic, so two that fall together do no harm.
+const PLACES: usize = 2048;
+
+/// A symbol that stood somewhere, and may stand there again.
+#[derive(Clone, Copy)]
+pub(super) struct Guess {
+    symbol: Symbol,
+    text: &'static str,
+    hash: u64,
+}
+
+impl Guess {
+    const NONE: Self = Self {
+        symbol: Symbol::new(0),
+        text: "",
+        hash: 0,
+    };
+
+    fn new(symbol: Symbol, hash: u64) -> Self {
+        Self {
+            symbol,
+            text: symbol.text(),
+            hash,
+        }
+    }
+
+    /// The text as it stands in JSON; empty if there is no guess.
+    #[inline]
+    pub(super) fn text(&self) -> &'static str {
+        self.text
+    }
+}
 
 /// Whether the values at one path tend to recur. Those that do not, such as uids, are soon not looked at.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Habit {
     /// Values seen in this window, or left to pass over.
     values: u16,
     /// How many of them were or became symbols, or [`Habit::RESTING`].
     recurred: u16,
+    last: Guess,
 }
 
 impl Habit {
@@ -56,6 +88,11 @@ impl Habit {
     const WORTH: u16 = 6;
     /// Values to pass over before looking again.
     const REST: u16 = u16::MAX;
+    const NEW: Self = Self {
+        values: 0,
+        recurred: 0,
+        last: Guess::NONE,
+    };
 
     fn is_worth_a_look(&mut self) -> bool {
         if self.recurred != Self::RESTING {
@@ -72,13 +109,10 @@ impl Habit {
         self.values += 1;
         self.recurred += u16::from(recurred);
         if self.values == Self::WINDOW {
-            *self = if self.recurred < Self::WINDOW / Self::WORTH {
-                Self {
-                    values: Self::REST,
-                    recurred: Self::RESTING,
-                }
+            (self.values, self.recurred) = if self.recurred < Self::WINDOW / Self::WORTH {
+                (Self::REST, Self::RESTING)
             } else {
-                Self::default()
+                (0, 0)
             };
         }
     }
@@ -106,8 +140,14 @@ pub(super) struct Encoder {
     out: Vec<u8>,
     /// The keys of all maps that are open, outermost first.
     keys: Vec<Written>,
+    /// By the path of the value.
     habits: Box<[Habit]>,
-    symbols: &'static Symbols,
+    /// Which key comes next, by the path of the value before it.
+    guesses: Box<[Guess]>,
+    /// Something that is not UTF-8 was written and taken out again.
+    broken: bool,
+    /// For whoever reads the text, to be used again as well.
+    scratch: Vec<u8>,
 }
 
 /// Lends this thread's encoder, empty.
@@ -119,7 +159,7 @@ pub(super) fn with_encoder<R>(work: impl FnOnce(&mut Encoder) -> R) -> R {
         .try_with(Cell::take)
         .ok()
         .flatten()
-        .unwrap_or_else(|| Box::new(Encoder::new(&SYMBOLS)));
+        .unwrap_or_else(|| Box::new(Encoder::new()));
     encoder.clear();
     let result = work(&mut encoder);
     if encoder.out.capacity() <= SCRATCH_KEPT {
@@ -130,27 +170,47 @@ pub(super) fn with_encoder<R>(work: impl FnOnce(&mut Encoder) -> R) -> R {
 }
 
 impl Encoder {
-    pub(super) fn new(symbols: &'static Symbols) -> Self {
-        symbols.prepare();
+    pub(super) fn new() -> Self {
+        SYMBOLS.prepare();
         Self {
             out: Vec::with_capacity(4096),
             keys: Vec::with_capacity(64),
-            habits: vec![Habit::default(); HABITS].into_boxed_slice(),
-            symbols,
+            habits: vec![Habit::NEW; PLACES].into_boxed_slice(),
+            guesses: vec![Guess::NONE; PLACES].into_boxed_slice(),
+            broken: false,
+            scratch: Vec::new(),
         }
     }
 
     pub(super) fn clear(&mut self) {
+        self.broken = false;
         self.out.clear();
         self.keys.clear();
+    }
+
+    /// A buffer to use while text is read.
+    pub(super) fn take_scratch(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.scratch)
+    }
+
+    /// Gives it back.
+    pub(super) fn give_scratch(&mut self, scratch: Vec<u8>) {
+        if scratch.capacity() <= SCRATCH_KEPT {
+            self.scratch = scratch;
+        }
     }
 
     /// The tape, at its exact size.
     ///
     /// # Errors
     /// When a string was written that is not UTF-8.
-    pub(super) fn finish(&self) -> Result<Arc<str>, Utf8Error> {
-        std::str::from_utf8(&self.out).map(Arc::from)
+    pub(super) fn finish(&self) -> Result<Arc<str>, NotUtf8> {
+        if self.broken {
+            return Err(NotUtf8);
+        }
+        std::str::from_utf8(&self.out)
+            .map(Arc::from)
+            .map_err(|_| NotUtf8)
     }
 
     pub(super) fn null(&mut self) {
@@ -173,17 +233,17 @@ impl Encoder {
         tape::write_float(&mut self.out, value);
     }
 
-    /// Writes a string value.
+    /// Writes a string value. It is plain if it has nothing that JSON escapes.
     #[inline]
-    pub(super) fn string(&mut self, path: Path, text: &str) {
-        match self.recurring(path, text) {
+    pub(super) fn string(&mut self, path: Path, text: &[u8], plain: bool) {
+        match self.recurring(path, text, plain) {
             Some(symbol) => tape::write_symbol(&mut self.out, symbol),
-            None => tape::write_text(&mut self.out, text.as_bytes()),
+            None => tape::write_text(&mut self.out, text),
         }
     }
 
     #[inline]
-    fn recurring(&mut self, path: Path, text: &str) -> Option<Symbol> {
+    fn recurring(&mut self, path: Path, text: &[u8], plain: bool) -> Option<Symbol> {
         if !(MIN_SYMBOL_LEN..=MAX_SYMBOL_LEN).contains(&text.len()) {
             return None;
         }
@@ -191,10 +251,55 @@ impl Encoder {
         if !habit.is_worth_a_look() {
             return None;
         }
-        let hash = symbols::hash(text.as_bytes());
-        let symbol = self.symbols.intern(hash, text, Role::Value);
+        let hash = symbols::hash(text);
+        let symbol = SYMBOLS.intern(hash, text, Role::Value);
         habit.note(symbol.is_some());
+        if plain && let Some(symbol) = symbol {
+            habit.last = Guess::new(symbol, hash);
+        }
         symbol
+    }
+
+    /// The string that stood last at a path, if it is a symbol.
+    #[inline]
+    pub(super) fn guess_string(&self, path: Path) -> Guess {
+        self.habits
+            .get(path.place())
+            .map_or(Guess::NONE, |habit| habit.last)
+    }
+
+    /// Writes a string value that was guessed.
+    #[inline]
+    pub(super) fn guessed_string(&mut self, guess: Guess) {
+        tape::write_symbol(&mut self.out, guess.symbol);
+    }
+
+    /// The key that came last after the value at this path, or first in the map at it.
+    #[inline]
+    pub(super) fn guess_key(&self, before: Path) -> Guess {
+        self.guesses
+            .get(before.place())
+            .copied()
+            .unwrap_or(Guess::NONE)
+    }
+
+    /// Writes a key that was guessed; the path is that of its value.
+    #[inline]
+    pub(super) fn guessed_key(&mut self, map: &mut Open, path: Path, guess: Guess) -> Path {
+        self.note_key(map, guess.hash);
+        tape::write_symbol(&mut self.out, guess.symbol);
+        path.under(guess.hash)
+    }
+
+    #[inline]
+    fn note_key(&mut self, map: &mut Open, hash: u64) {
+        let bit = 1 << (hash >> 58);
+        map.suspect |= map.seen & bit != 0;
+        map.seen |= bit;
+        self.keys.push(Written {
+            hash,
+            at: self.out.len(),
+        });
     }
 
     #[inline]
@@ -207,42 +312,45 @@ impl Encoder {
         }
     }
 
-    /// Writes a key of the innermost map; the path is that of its value.
+    /// Writes a key of the innermost map; the path is that of its value. A key is plain if it has nothing that JSON escapes.
+    /// `before` is what to [guess](Self::guess_key) it by.
     #[inline]
-    pub(super) fn key(&mut self, map: &mut Open, path: Path, key: &str) -> Path {
-        let hash = symbols::hash(key.as_bytes());
-        let bit = 1 << (hash >> 58);
-        map.suspect |= map.seen & bit != 0;
-        map.seen |= bit;
-        self.keys.push(Written {
-            hash,
-            at: self.out.len(),
-        });
+    pub(super) fn key(
+        &mut self,
+        map: &mut Open,
+        path: Path,
+        before: Path,
+        key: &[u8],
+        plain: bool,
+    ) -> Path {
+        let hash = symbols::hash(key);
+        self.note_key(map, hash);
         // The keys of managedFields hold whole values, quotes and all; they must recur as values must.
-        let role = if key.contains('"') {
-            Role::Value
-        } else {
-            Role::Key
-        };
+        let role = if plain { Role::Key } else { Role::Value };
         let symbol = if key.len() <= MAX_SYMBOL_LEN {
-            self.symbols.intern(hash, key, role)
+            SYMBOLS.intern(hash, key, role)
         } else {
             None
         };
         match symbol {
-            Some(symbol) => tape::write_symbol(&mut self.out, symbol),
-            None => tape::write_text(&mut self.out, key.as_bytes()),
+            Some(symbol) => {
+                if plain && let Some(guess) = self.guesses.get_mut(before.place()) {
+                    *guess = Guess::new(symbol, hash);
+                }
+                tape::write_symbol(&mut self.out, symbol);
+            }
+            None => tape::write_text(&mut self.out, key),
         }
         path.under(hash)
     }
 
     /// Whether the innermost map has a key.
-    pub(super) fn has_key(&self, map: &Open, key: &str) -> bool {
-        let hash = symbols::hash(key.as_bytes());
+    pub(super) fn has_key(&self, map: &Open, key: &[u8]) -> bool {
+        let hash = symbols::hash(key);
         self.keys
             .iter()
             .skip(map.keys)
-            .any(|written| written.hash == hash && self.key_bytes(*written) == key.as_bytes())
+            .any(|written| written.hash == hash && self.key_bytes(*written) == key)
     }
 
     fn key_bytes(&self, written: Written) -> &[u8] {
@@ -285,6 +393,9 @@ impl Encoder {
             if keep {
                 self.out.copy_within(written.at..end, kept);
                 kept += end - written.at;
+            } else {
+                let dropped = self.out.get(written.at..end).unwrap_or_default();
+                self.broken |= std::str::from_utf8(dropped).is_err();
             }
         }
         self.out.truncate(kept);
@@ -307,7 +418,7 @@ impl Encoder {
             Token::Map(mut body) if within => {
                 let open = self.open(Container::Map);
                 while let Some((key, value)) = tape::read(body) {
-                    body = match verdict.key(text_of(key)?) {
+                    body = match verdict.key(text_of(key)?.as_bytes()) {
                         Verdict::Drop => tape::skip(value)?,
                         verdict => {
                             self.copy(body.get(..body.len() - value.len())?);
@@ -351,7 +462,7 @@ impl Encoder {
                     self.float(number.as_f64().unwrap_or_default());
                 }
             }
-            Value::String(text) => self.string(path, text),
+            Value::String(text) => self.string(path, text.as_bytes(), false),
             Value::Array(items) => {
                 let depth = depth.checked_sub(1).ok_or(TooDeep)?;
                 let open = self.open(Container::Array);
@@ -364,7 +475,8 @@ impl Encoder {
                 let depth = depth.checked_sub(1).ok_or(TooDeep)?;
                 let mut open = self.open(Container::Map);
                 for (key, value) in map {
-                    let path = self.key(&mut open, path, key);
+                    let plain = !key.contains(['"', '\\']) && !key.contains(char::is_control);
+                    let path = self.key(&mut open, path, path, key.as_bytes(), plain);
                     self.value(path, value, depth)?;
                 }
                 self.close(&open);
@@ -373,6 +485,9 @@ impl Encoder {
         Ok(())
     }
 }
+
+/// A string that was written is not UTF-8.
+pub(super) struct NotUtf8;
 
 /// A value has more levels than an object may.
 pub(super) struct TooDeep;

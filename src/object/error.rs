@@ -17,7 +17,7 @@ pub struct DecodeError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    Syntax(Box<str>),
+    Syntax(&'static str),
     Truncated,
     TooDeep,
     TooLarge(usize),

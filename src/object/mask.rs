@@ -71,12 +71,12 @@ pub(super) enum Verdict<'m> {
 impl<'m> Verdict<'m> {
     /// For the value under a key of this one.
     #[inline]
-    pub(super) fn key(self, key: &str) -> Verdict<'m> {
+    pub(super) fn key(self, key: &[u8]) -> Verdict<'m> {
         match self {
             Verdict::Within(node) => node
                 .keys
                 .iter()
-                .find(|(masked, _)| **masked == *key)
+                .find(|(masked, _)| masked.as_bytes() == key)
                 .map_or(&node.any, |(_, branch)| branch)
                 .verdict(),
             verdict => verdict,

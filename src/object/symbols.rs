@@ -192,15 +192,15 @@ impl Symbols {
     }
 
     /// The symbol of a text, which becomes one if it has been seen often enough and there is room.
-    pub(super) fn intern(&self, hash: u64, text: &str, role: Role) -> Option<Symbol> {
-        if let Some(symbol) = self.find(hash, text.as_bytes()) {
+    pub(super) fn intern(&self, hash: u64, text: &[u8], role: Role) -> Option<Symbol> {
+        if let Some(symbol) = self.find(hash, text) {
             return Some(symbol);
         }
         let needed = self.sightings_needed(role)?;
         if needed > 1 && self.sighted(hash) < needed {
             return None;
         }
-        self.add(hash, text, role)
+        self.add(hash, std::str::from_utf8(text).ok()?, role)
     }
 
     /// How often a string must be seen to become a symbol; `None` when the table is full.
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     fn intern(symbols: &Symbols, text: &str, role: Role) -> Option<Symbol> {
-        symbols.intern(hash(text.as_bytes()), text, role)
+        symbols.intern(hash(text.as_bytes()), text.as_bytes(), role)
     }
 
     #[test]

@@ -315,7 +315,20 @@ pub(super) fn close(out: &mut Vec<u8>, at: usize) {
         }
         return;
     }
-    // One byte was left for the length; most containers need no more, the others move up.
+    if length < 0x40 {
+        if let Some(place) = out.get_mut(at + 1) {
+            *place = length as u8;
+        }
+        return;
+    }
+    close_long(out, at, length);
+}
+
+/// One byte was left for the length; this needs more, and moves the content up.
+#[inline(never)]
+fn close_long(out: &mut Vec<u8>, at: usize, length: usize) {
+    let start = at + OPEN_WIDTH;
+    let end = out.len();
     let mut header = [0; 5];
     let mut width = 0;
     let mut rest = length;
@@ -328,10 +341,8 @@ pub(super) fn close(out: &mut Vec<u8>, at: usize) {
             break;
         }
     }
-    if width > 1 {
-        out.resize(end + width - 1, 0);
-        out.copy_within(start..end, start + width - 1);
-    }
+    out.resize(end + width - 1, 0);
+    out.copy_within(start..end, start + width - 1);
     for (place, byte) in out.iter_mut().skip(at + 1).zip(&header[..width]) {
         *place = *byte;
     }

@@ -636,22 +636,3 @@ fn threads_decode_side_by_side_to_equal_objects() {
         }
     }
 }
-
-#[test]
-fn an_object_takes_less_than_its_filtered_text() {
-    let mut options = DecodeOptions::default();
-    options.mask.insert(vec![
-        MaskStep::Key("metadata".into()),
-        MaskStep::Key("managedFields".into()),
-    ]);
-    let (mut tape, mut text) = (0, 0);
-    for json in data::Objects::new(3).mixed(3000) {
-        let object = Object::decode(json.as_bytes(), &options).unwrap();
-        tape += object.heap_size();
-        text += object.to_json().len();
-    }
-    assert!(
-        tape * 10 < text * 6,
-        "{tape} bytes for {text} bytes of JSON"
-    );
-}
