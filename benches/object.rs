@@ -26,9 +26,12 @@ const KEPT: usize = 20_000;
 /// Tells a child process of this program which representation to keep.
 const KEEP: &str = "KUBEDEX_BENCH_KEEP";
 
-/// Mean times by group and name, for the ratios.
+/// A benchmark by its group and name.
+type Id = (&'static str, &'static str);
+
+/// Times and counts, for the ratios.
 #[derive(Default)]
-struct Times(RefCell<BTreeMap<(&'static str, &'static str), (Duration, u64)>>);
+struct Times(RefCell<BTreeMap<Id, (Duration, u64)>>);
 
 impl Times {
     fn ns(&self, group: &'static str, name: &'static str) -> Option<f64> {
@@ -212,7 +215,7 @@ fn measure(criterion: &mut Criterion, times: &Times) {
         "serde_json Value",
         &values[..DISTINCT],
         0,
-        |value| value.to_string(),
+        Value::to_string,
     );
     times.measure(
         criterion,
@@ -220,7 +223,7 @@ fn measure(criterion: &mut Criterion, times: &Times) {
         "kubedex",
         &objects[..DISTINCT],
         0,
-        |object| object.to_json(),
+        |object| Object::to_json(object),
     );
 }
 

@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 /// One kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     EndpointSlice,
     Pod,
     Service,
@@ -17,7 +17,7 @@ pub enum Shape {
 }
 
 /// Objects from a seed: the same seed gives the same objects.
-pub struct Objects {
+pub(crate) struct Objects {
     rng: Rng,
     next: usize,
 }
@@ -29,7 +29,7 @@ struct Workload {
 }
 
 impl Objects {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             rng: Rng::with_seed(seed),
             next: 0,
@@ -37,7 +37,7 @@ impl Objects {
     }
 
     /// One object as an event of a watch carries it, with `apiVersion` and `kind`.
-    pub fn one(&mut self, shape: Shape) -> String {
+    pub(crate) fn one(&mut self, shape: Shape) -> String {
         self.next += 1;
         let workload = self.workload();
         match shape {
@@ -49,12 +49,12 @@ impl Objects {
     }
 
     /// As many objects of one shape.
-    pub fn many(&mut self, shape: Shape, count: usize) -> Vec<String> {
+    pub(crate) fn many(&mut self, shape: Shape, count: usize) -> Vec<String> {
         (0..count).map(|_| self.one(shape)).collect()
     }
 
     /// As many objects of all shapes, in the proportions of a cluster.
-    pub fn mixed(&mut self, count: usize) -> Vec<String> {
+    pub(crate) fn mixed(&mut self, count: usize) -> Vec<String> {
         (0..count)
             .map(|_| {
                 let shape = match self.rng.u8(..20) {

@@ -1,9 +1,9 @@
 //! What the benchmarks share.
 
-pub mod data;
+pub(crate) mod data;
 
 /// The resident memory of this process, in bytes; 0 where /proc does not tell.
-pub fn resident_bytes() -> usize {
+pub(crate) fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status
         .lines()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[path = "../../benches/support/data.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 mod data;
 
 fn object(json: &str) -> Object {
