@@ -223,7 +223,7 @@ fn measure(criterion: &mut Criterion, times: &Times) {
         "kubedex",
         &objects[..DISTINCT],
         0,
-        |object| Object::to_json(object),
+        Object::to_json,
     );
 }
 

@@ -197,7 +197,7 @@ async fn w4_the_end_of_the_sync_is_told_once_and_before_everything_else() {
             .on_sync_complete_fn(move |store, count| {
                 on_sync
                     .lock()
-                    .push(format!("synced {count} of {}", store.len()))
+                    .push(format!("synced {count} of {}", store.len()));
             })
             .on_change_fn(move |_, changes| {
                 on_change.lock().push(format!(
