@@ -31,8 +31,10 @@ mod builtin;
 mod clock;
 mod crd;
 mod decode;
+mod defaults;
 mod discovery;
 mod fault;
+mod fieldset;
 mod kinds;
 mod managed;
 mod meta;
@@ -43,10 +45,12 @@ mod rbac;
 mod registry;
 mod represent;
 mod rest;
+mod review;
 mod route;
 mod scale;
 mod schema;
 mod select;
+mod serve;
 mod server;
 mod state;
 mod status;
@@ -56,6 +60,7 @@ mod watch;
 
 pub use body::FakeBody;
 pub use fault::{Fault, FaultId};
+pub use serve::FakeServer;
 pub use state::RequestRecord;
 
 use std::collections::{HashMap, VecDeque};
@@ -228,6 +233,7 @@ impl FakeClusterBuilder {
             requests: VecDeque::new(),
             request_count: 0,
             lenient: !self.strict,
+            addresses: 0,
             epoch: 0,
             stale: None,
         };
@@ -289,6 +295,18 @@ impl FakeCluster {
         let service = FakeService {
             shared: Arc::clone(&self.service.shared),
             identity: Identity::User(User::named(user)),
+        };
+        kube::Client::new(service, "default")
+    }
+
+    /// A client that is nobody until it sends a bearer token in its `Authorization` header.
+    ///
+    /// # Panics
+    /// Like `kube::Client::new`, outside of a tokio runtime.
+    pub fn anonymous_client(&self) -> kube::Client {
+        let service = FakeService {
+            shared: Arc::clone(&self.service.shared),
+            identity: Identity::Token,
         };
         kube::Client::new(service, "default")
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use super::registry::{
     GroupResource, Resource, ScalePaths, Subresource, Traits, Version, default_columns,
 };
-use super::schema::Schema;
+use super::schema;
 
 const TABLE: &str = "
 /v1 bindings Binding N verbs=create
@@ -149,7 +149,7 @@ fn read(line: &'static str) -> Option<Resource> {
     }
     resource.versions.push(Version {
         name: version.to_owned(),
-        schema: Schema::anything(),
+        schema: schema::built_in(kind),
         deprecation: None,
         subresources,
         selectable,

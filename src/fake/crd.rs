@@ -9,7 +9,7 @@ use super::registry::{
     default_columns, status_subresource, version_rank,
 };
 use super::rest::Object;
-use super::schema::Schema;
+use super::schema;
 use super::state::State;
 use super::store::{Entry, key};
 
@@ -241,10 +241,11 @@ fn version(definition: &Value, kind: &str) -> Option<Version> {
         .collect();
     let deprecated = definition.get("deprecated") == Some(&Value::Bool(true));
     Some(Version {
-        schema: definition
-            .get("schema")
-            .and_then(|schema| schema.get("openAPIV3Schema"))
-            .map_or_else(Schema::anything, |_| Schema::anything()),
+        schema: schema::from_crd(
+            definition
+                .get("schema")
+                .and_then(|schema| schema.get("openAPIV3Schema")),
+        ),
         deprecation: deprecated.then(|| {
             definition
                 .get("deprecationWarning")

@@ -17,7 +17,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 pub(super) use list::revision_of;
-pub(super) use object::Decoded;
+pub(super) use object::{Decoded, Source};
 
 use super::decode::content_type;
 use super::negotiate::{self, Output};
@@ -136,7 +136,7 @@ impl Call<'_> {
         }
     }
 
-    pub(super) fn existing(&self) -> Result<Arc<Entry>, ApiError> {
+    pub(in crate::fake) fn existing(&self) -> Result<Arc<Entry>, ApiError> {
         self.state
             .store
             .get(&self.resource.plural, &self.key())

@@ -3,10 +3,21 @@
 //! Pruning, unknown-field warnings, defaulting, validation, server-side apply and strategic merge all read the same
 //! [`Schema`].
 
+mod dsl;
+mod kinds;
+mod openapi;
+mod validate;
+mod walk;
+
+pub(super) use dsl::{built_in, object_meta};
+pub(super) use openapi::read as from_crd;
+pub(super) use validate::validate;
+pub(super) use walk::{custom, fill_empty, typed};
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// What a value looks like.
 #[derive(Debug, Default, Clone)]
@@ -73,6 +84,7 @@ pub(super) struct Rules {
     pub(super) required: Vec<String>,
     pub(super) allowed: Vec<Value>,
     pub(super) pattern: Option<(String, Option<regex::Regex>)>,
+    pub(super) format: Option<String>,
     pub(super) min_length: Option<u64>,
     pub(super) max_length: Option<u64>,
     pub(super) minimum: Option<f64>,
@@ -117,52 +129,21 @@ impl Schema {
     }
 }
 
-/// Checks an object of a built-in kind: wrong types are an error, unknown fields go, and so do nulls and empty maps.
-pub(super) fn typed(
-    _schema: &Schema,
-    object: &mut Map<String, Value>,
-    _unknown: &mut Vec<String>,
-) -> Result<(), String> {
-    for key in ["data", "binaryData", "stringData"] {
-        if object.get(key).is_some_and(is_empty) {
-            object.remove(key);
-        }
-    }
-    object.retain(|_, value| !value.is_null());
-    metadata(object)
-}
-
-/// Prunes a custom resource by its schema; only its metadata is typed.
-pub(super) fn custom(
-    _schema: &Schema,
-    object: &mut Map<String, Value>,
-    _unknown: &mut Vec<String>,
-) -> Result<(), String> {
-    metadata(object)
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(map) => map.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        _ => false,
+impl PartialEq for Rules {
+    /// Patterns are equal when their text is.
+    fn eq(&self, other: &Self) -> bool {
+        let text = |rules: &Self| rules.pattern.as_ref().map(|(text, _)| text.clone());
+        self.required == other.required
+            && self.allowed == other.allowed
+            && text(self) == text(other)
+            && self.format == other.format
+            && (self.min_length, self.max_length) == (other.min_length, other.max_length)
+            && (self.minimum, self.maximum) == (other.minimum, other.maximum)
+            && (self.exclusive_minimum, self.exclusive_maximum)
+                == (other.exclusive_minimum, other.exclusive_maximum)
+            && self.multiple_of == other.multiple_of
+            && (self.min_items, self.max_items) == (other.min_items, other.max_items)
+            && (self.min_properties, self.max_properties)
+                == (other.min_properties, other.max_properties)
     }
 }
-
-fn metadata(object: &mut Map<String, Value>) -> Result<(), String> {
-    match object.get_mut("metadata") {
-        None => Ok(()),
-        Some(Value::Object(metadata)) => {
-            metadata.retain(|_, value| !is_empty(value));
-            Ok(())
-        }
-        Some(_) => Err(
-            "json: cannot unmarshal into Go struct field .metadata of type v1.ObjectMeta"
-                .to_owned(),
-        ),
-    }
-}
-
-/// Adds what a built-in kind serialises even when it is empty.
-pub(super) fn fill_empty(_schema: &Schema, _object: &mut Map<String, Value>) {}

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) request_count: u64,
     /// Unknown resources appear with their first object.
     pub(super) lenient: bool,
+    /// How many service addresses and node ports were given out.
+    pub(super) addresses: u32,
     /// Counts restarts: a watch of an earlier one ends.
     pub(super) epoch: u64,
     /// The revision that the list now being answered is taken from instead of the present one.

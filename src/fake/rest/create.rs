@@ -27,7 +27,7 @@ impl Call<'_> {
         Ok(Answer::created(Content::Object(entry)))
     }
 
-    pub(super) fn create_object(
+    pub(in crate::fake) fn create_object(
         &mut self,
         decoded: Decoded,
         manager: &managed::Manager,
@@ -91,7 +91,7 @@ impl Call<'_> {
         }
     }
 
-    pub(super) fn has_status(&self) -> bool {
+    pub(in crate::fake) fn has_status(&self) -> bool {
         self.served()
             .subresources
             .iter()

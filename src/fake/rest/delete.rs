@@ -66,7 +66,7 @@ impl Call<'_> {
         Ok(Answer::ok(content))
     }
 
-    pub(super) fn delete_collection(&mut self) -> Result<Answer, ApiError> {
+    pub(in crate::fake) fn delete_collection(&mut self) -> Result<Answer, ApiError> {
         let list = ListOptions::read(self.query, false)?;
         let selection = Selection::new(&self.resource, self.served(), &list)?;
         let options = self.delete_options()?;

@@ -15,20 +15,20 @@ use crate::fake::status::{ApiError, FieldFault};
 
 /// An object without `apiVersion` and `kind`, and the kind it claimed.
 pub(in crate::fake) struct Decoded {
-    pub(super) object: Object,
-    pub(super) kind: GroupResource,
+    pub(in crate::fake) object: Object,
+    pub(in crate::fake) kind: GroupResource,
 }
 
 /// Where an object came from: the same fault is worded by it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in crate::fake) enum Source {
     Body,
     Patch,
 }
 
 impl Call<'_> {
     /// Reads an object: checks kind and types, drops (and reports) what the schema does not know.
-    pub(super) fn object(
+    pub(in crate::fake) fn object(
         &mut self,
         document: Document,
         validation: FieldValidation,
@@ -148,7 +148,7 @@ impl Call<'_> {
     }
 
     /// The body's namespace must be the path's, or missing: then it is filled in.
-    pub(super) fn match_namespace(&self, object: &mut Object) -> Result<(), ApiError> {
+    pub(in crate::fake) fn match_namespace(&self, object: &mut Object) -> Result<(), ApiError> {
         let namespace = self.namespace().to_owned();
         let given = meta::text(object, "namespace");
         if !given.is_empty() && given != namespace {
@@ -161,7 +161,7 @@ impl Call<'_> {
     }
 
     /// The body's name must be the path's.
-    pub(super) fn match_name(&self, object: &Object) -> Result<(), ApiError> {
+    pub(in crate::fake) fn match_name(&self, object: &Object) -> Result<(), ApiError> {
         let given = meta::text(object, "name");
         let asked = &self.info.name;
         if given.is_empty() {

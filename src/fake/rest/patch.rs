@@ -61,7 +61,7 @@ impl Call<'_> {
     }
 
     /// An object with `apiVersion` and `kind`, as a patch sees it.
-    pub(super) fn whole(&self, entry: &Entry) -> Value {
+    pub(in crate::fake) fn whole(&self, entry: &Entry) -> Value {
         let mut object = entry.value.clone();
         object.insert(
             "apiVersion".to_owned(),

@@ -49,7 +49,11 @@ impl Call<'_> {
     }
 
     /// The optimistic lock: a resourceVersion in the object must be the present one.
-    pub(super) fn check_revision(&self, object: &Object, old: &Entry) -> Result<(), ApiError> {
+    pub(in crate::fake) fn check_revision(
+        &self,
+        object: &Object,
+        old: &Entry,
+    ) -> Result<(), ApiError> {
         let plural = &self.resource.plural;
         let name = &self.info.name;
         let given = meta::text(object, "resourceVersion");
@@ -84,7 +88,7 @@ impl Call<'_> {
 
     /// Writes a changed object: what only the server sets is kept, the rules are checked, and nothing is stored when
     /// nothing changed.
-    pub(super) fn update_object(
+    pub(in crate::fake) fn update_object(
         &mut self,
         old: &Arc<Entry>,
         decoded: Decoded,
