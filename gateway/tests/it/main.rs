@@ -3,6 +3,7 @@
 mod binary;
 mod clusters;
 mod live;
+mod outage;
 mod properties;
 mod render;
 mod scale;
