@@ -70,12 +70,20 @@ async fn a_killed_api_server_is_told_once_and_survived() {
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(addresses(&next(&mut stdout).await, "synced"), ["10.0.0.1"]);
-    assert!(next(&mut stderr).await.starts_with("watching http://127.0.0.1:"));
+    assert!(
+        next(&mut stderr)
+            .await
+            .starts_with("watching http://127.0.0.1:")
+    );
     cluster.apply(slice(&["10.0.0.1", "10.0.0.2"])).unwrap();
     assert_eq!(addresses(&next(&mut stdout).await, "changed").len(), 2);
 
     drop(server);
-    assert!(next(&mut stderr).await.starts_with("disconnected; the last state stands"));
+    assert!(
+        next(&mut stderr)
+            .await
+            .starts_with("disconnected; the last state stands")
+    );
     assert!(next(&mut stderr).await.starts_with("  "), "the reason");
     cluster.apply(slice(&["10.0.0.3"])).unwrap();
     // Long enough for several attempts to fail.
