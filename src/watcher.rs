@@ -173,7 +173,8 @@ impl<S: Store> Watcher<S> {
     }
 
     /// Stops: ends all requests at once, tells callbacks and streams what has gathered, waits for a running callback, and
-    /// joins the task. Calling it again, or from several tasks, waits for the same end.
+    /// joins the task. Calling it again, or from several tasks, waits for the same end. Not to be awaited inside a callback
+    /// of the same watcher, which would wait for itself.
     ///
     /// # Cancel safety
     /// The watcher stops even if the future is dropped; only the waiting ends.

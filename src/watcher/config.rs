@@ -25,6 +25,10 @@ pub const DEFAULT_WATCH_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest watch timeout that is taken.
 const MOST_WATCH_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
+/// The bounds of the time between two audits.
+const MIN_AUDIT: Duration = Duration::from_secs(1);
+const MOST_AUDIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Which namespaces to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Namespaces {
@@ -313,7 +317,7 @@ impl<S: Store> WatcherConfig<S> {
 
     /// Compares the store with the server this often, by a list at exactly the resource version that the store has
     /// reached, and repairs and reports what differs. Off by default: nothing should ever differ, and each audit costs the
-    /// server a whole list. At least a second.
+    /// server a whole list. From one second to thirty days.
     pub fn audit(mut self, every: Duration) -> Self {
         self.audit = Some(every);
         self
@@ -386,9 +390,12 @@ impl<S: Store> WatcherConfig<S> {
         }
         if self
             .audit
-            .is_some_and(|every| every < Duration::from_secs(1))
+            .is_some_and(|every| !(MIN_AUDIT..=MOST_AUDIT).contains(&every))
         {
-            return Err(invalid("audit", &"it is shorter than a second"));
+            return Err(invalid(
+                "audit",
+                &"it is not from one second to thirty days",
+            ));
         }
         if self.callbacks_before_store {
             return Err(invalid(

@@ -11,6 +11,11 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(500);
 /// The default bound on how long endless churn can put a call off.
 pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(5);
 
+/// The longest interval or bound that is taken: nobody waits longer for news, and instants stay far from overflow.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+const TOO_LONG: &str = "a duration is longer than a day";
+
 /// How changes are gathered before a callback hears of them.
 ///
 /// Callbacks of one watcher never overlap, whatever is chosen: while one runs, changes gather.
@@ -30,8 +35,8 @@ enum Mode {
 }
 
 impl Debounce {
-    /// Calls once no change has come for `interval`, but never later than [`DEFAULT_MAX_WAIT`] (or `interval`, if
-    /// that is longer) after the first change gathered. `interval` must not be zero.
+    /// Calls once no change has come for `interval` (above zero, at most a day), but never later than [`DEFAULT_MAX_WAIT`] (or `interval`, if
+    /// that is longer) after the first change gathered.
     #[must_use]
     pub const fn trailing(interval: Duration) -> Self {
         let max_wait = if interval.as_nanos() > DEFAULT_MAX_WAIT.as_nanos() {
@@ -42,8 +47,8 @@ impl Debounce {
         Self(Mode::Trailing { interval, max_wait })
     }
 
-    /// Calls at the first change, then at most once per `interval`; the last change is never lost. `interval` must
-    /// not be zero.
+    /// Calls at the first change, then at most once per `interval`; the last change is never lost. `interval` is
+    /// above zero and at most a day.
     #[must_use]
     pub const fn leading(interval: Duration) -> Self {
         Self(Mode::Leading { interval })
@@ -68,6 +73,10 @@ impl Debounce {
     /// What is wrong with the durations, if anything.
     pub(crate) fn check(self) -> Result<(), &'static str> {
         match self.0 {
+            Mode::Trailing { interval, max_wait } if interval.max(max_wait) > LONGEST => {
+                Err(TOO_LONG)
+            }
+            Mode::Leading { interval } if interval > LONGEST => Err(TOO_LONG),
             Mode::Trailing { interval, .. } | Mode::Leading { interval } if interval.is_zero() => {
                 Err("the interval is zero; use Debounce::none() to be called at once")
             }
@@ -147,6 +156,9 @@ mod tests {
                 .is_err()
         );
         assert!(Debounce::trailing(Duration::from_secs(60)).check().is_ok());
+        assert!(Debounce::trailing(Duration::MAX).check().is_err());
+        assert!(Debounce::leading(Duration::MAX).check().is_err());
+        assert!(Debounce::default().max_wait(Duration::MAX).check().is_err());
         assert!(Debounce::none().check().is_ok());
     }
 }

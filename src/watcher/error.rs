@@ -71,17 +71,28 @@ pub(super) enum Problem {
     ErrorEvent { code: u16, message: String },
     #[error("the store failed: {0}")]
     Store(String),
+    #[error("the server offers no {0} for this resource, so that it cannot be watched")]
+    NotWatchable(&'static str),
     #[error("{0}; waiting for the resource to be served")]
     NotYetServed(ClientError),
 }
 
 impl Problem {
+    /// The client's error, if it is one.
+    pub(super) fn client_error(&self) -> Option<&ClientError> {
+        match self {
+            Self::Client(error) | Self::NotYetServed(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether only somebody's action helps: waiting for the sync is of no use.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Client(error) => {
                 error.is_not_served() || error.is_forbidden() || error.is_scope()
             }
+            Self::NotWatchable(_) => true,
             _ => false,
         }
     }

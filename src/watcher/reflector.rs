@@ -242,7 +242,6 @@ impl<K: Sink> Reflector<K> {
                 "the server went back in time, persistently; its state is taken for the truth"
             );
         }
-        self.ahead = None;
         self.accept("list", Event::InitDone).await?;
         self.sink.synced(&version);
         Ok(())

@@ -168,17 +168,14 @@ impl<S: Store> Watch<S> {
     async fn discover(&mut self) -> ApiResource {
         let mut backoff = Backoff::default();
         loop {
-            let error = match self.resolve().await {
+            let problem = match self.resolve().await {
                 Ok(resource) => return resource,
-                Err(error) => error,
+                Err(problem) => problem,
             };
-            let retry_after = error.retry_after();
-            renew_credentials(&self.client, &error, &self.status).await;
-            let problem = if error.is_not_served() && self.wait_for_resource {
-                Problem::NotYetServed(error)
-            } else {
-                Problem::Client(error)
-            };
+            let retry_after = problem.client_error().and_then(ClientError::retry_after);
+            if let Some(error) = problem.client_error() {
+                renew_credentials(&self.client, error, &self.status).await;
+            }
             // One state of the whole watcher: told once, in the first scope.
             self.status.failed(
                 0,
@@ -188,14 +185,28 @@ impl<S: Store> Watch<S> {
         }
     }
 
-    async fn resolve(&self) -> Result<ApiResource, ClientError> {
+    async fn resolve(&self) -> Result<ApiResource, Problem> {
         let Some(target) = self.targets.first() else {
             return std::future::pending().await;
         };
-        let resource = self.client.resolve(&target.gvr).await?;
+        let resource = match self.client.resolve(&target.gvr).await {
+            Err(error) if error.is_not_served() && self.wait_for_resource => {
+                return Err(Problem::NotYetServed(error));
+            }
+            resolved => resolved?,
+        };
         for target in &self.targets {
             resource.check_namespace(target.namespace.as_deref())?;
         }
-        Ok(resource)
+        match ["list", "watch"]
+            .into_iter()
+            .find(|verb| !resource.supports(verb))
+        {
+            Some(verb) => {
+                self.client.forget(&target.gvr);
+                Err(Problem::NotWatchable(verb))
+            }
+            None => Ok(resource),
+        }
     }
 }

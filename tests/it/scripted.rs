@@ -76,6 +76,7 @@ fn discovery() -> Value {
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": [
         resource("configmaps", "ConfigMap", true),
         resource("namespaces", "Namespace", false),
+        {"name": "bindings", "singularName": "", "kind": "Binding", "namespaced": true, "verbs": ["create"]},
     ]})
 }
 

@@ -90,8 +90,7 @@ impl Target {
             Some(version) => query.append_pair("resourceVersion", version),
             None => query
                 .append_pair("sendInitialEvents", "true")
-                .append_pair("resourceVersionMatch", "NotOlderThan")
-                .append_pair("resourceVersion", ""),
+                .append_pair("resourceVersionMatch", "NotOlderThan"),
         };
         let accept = if self.metadata_only { METADATA } else { JSON };
         build(
@@ -184,9 +183,7 @@ mod tests {
         let stream = target().watch(None, Duration::from_secs(300));
         let query = stream.uri().query().unwrap();
         assert!(
-            query.contains(
-                "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="
-            ),
+            query.contains("sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
             "{query}"
         );
     }

@@ -34,32 +34,61 @@ impl<K: Sink> Reflector<K> {
             Place::Repeated => return Ok(()),
             Place::Disorder => return Err(self.disorder(operation)),
         }
-        match self.get(&reference).await {
+        if let Some(indexed) = self.read_alone(&reference, &reason).await? {
+            self.accept(operation, Event::Apply(indexed)).await?;
+        }
+        self.applied(version).await
+    }
+
+    /// As [`Reflector::reread`], for an event before the end of a streaming list.
+    pub(super) async fn reread_listed(
+        &mut self,
+        operation: &'static str,
+        json: &[u8],
+        reason: String,
+    ) -> Result<(), Stop> {
+        let event = match identify(json) {
+            None => self.unreadable(operation, json, reason),
+            Some(identity) => match self.read_alone(&identity.reference, &reason).await? {
+                Some(indexed) => Event::InitApply(indexed),
+                None => Event::InitUnreadable(Some(identity.reference)),
+            },
+        };
+        self.accept(operation, event).await
+    }
+
+    /// Reads an object by itself. `None` if there is none, of which the watch will tell in its place, or if it still
+    /// cannot be read, which is reported.
+    async fn read_alone(
+        &mut self,
+        reference: &ObjectRef,
+        reason: &str,
+    ) -> Result<Option<Indexed>, Stop> {
+        match self.get(reference).await {
             Ok(Some(indexed)) => {
                 self.ahead = indexed
                     .record
                     .object()
                     .resource_version()
                     .map(str::to_owned);
-                self.accept(operation, Event::Apply(indexed)).await?;
+                Ok(Some(indexed))
             }
-            // Deleted meanwhile: the watch will say so, in its place.
-            Ok(None) => {}
+            Ok(None) => Ok(None),
             Err(Unread::Content(again)) => {
                 let problem = Problem::Unreadable(
                     reference.to_string(),
                     format!("{reason}; read by itself: {again}"),
                 );
-                self.warn(operation, problem);
+                self.warn("get", problem);
+                Ok(None)
             }
             Err(Unread::Request(error)) => {
                 let input = error
                     .code()
                     .map_or(Input::Failed, |_| Input::Refused(refusal_of(&error)));
-                return Err(Stop::fault("get", Problem::Client(error), input));
+                Err(Stop::fault("get", Problem::Client(error), input))
             }
         }
-        self.applied(version).await
     }
 
     /// Reads one object; `None` if there is none.

@@ -222,10 +222,7 @@ impl<K: Sink> Reflector<K> {
                 }
                 self.applied(version).await
             }
-            Err(reason) if streaming => {
-                let event = self.unreadable(operation, json, reason);
-                self.accept(operation, event).await
-            }
+            Err(reason) if streaming => self.reread_listed(operation, json, reason).await,
             Err(reason) => self.reread(operation, json, reason).await,
         }
     }

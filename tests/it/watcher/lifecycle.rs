@@ -113,6 +113,15 @@ async fn w9_a_resource_that_is_not_served_fails_the_wait_or_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn w9_a_resource_that_cannot_be_watched_fails_the_wait() {
+    let (_server, client) = scripted();
+    let watcher = Watcher::start(&client, config_of("bindings")).unwrap();
+    let error = watcher.wait_for_sync(SOON).await.unwrap_err();
+    assert!(matches!(error, SyncError::Refused(_)));
+    assert!(error.to_string().contains("offers no list"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn w5_many_may_wait_before_and_after_the_sync() {
     let (mut server, client) = scripted();
     let watcher = Arc::new(Watcher::start(&client, config()).unwrap());

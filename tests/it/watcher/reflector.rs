@@ -415,6 +415,25 @@ async fn r10_an_update_that_cannot_be_read_is_read_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r10_an_update_within_a_streaming_list_that_cannot_be_read_is_read_by_itself() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, config()).unwrap();
+    let stream = server.next().await.stream();
+    stream.event("ADDED", &config_map("a", "1", "x"));
+    let mut unreadable = config_map("a", "5", "y");
+    unreadable["data"]["deep"] = nested(200);
+    stream.event("MODIFIED", &unreadable);
+    let call = server.next().await;
+    assert_eq!(call.uri, "/api/v1/namespaces/n/configmaps/a");
+    call.json(200, &config_map("a", "14", "z"));
+    stream.initial_events_end("9");
+    watcher.wait_for_sync(SOON).await.unwrap();
+    stream.event("MODIFIED", &config_map("a", "12", "y"));
+    stream.event("ADDED", &config_map("b", "15", "x"));
+    settles(&watcher, &[("a", "14", "z"), ("b", "15", "x")]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn r10_an_object_that_stays_unreadable_keeps_its_old_state_and_the_watch_goes_on() {
     let (mut server, _client, watcher, stream) = watching(&[config_map("a", "1", "x")]).await;
     let mut unreadable = config_map("a", "12", "y");
