@@ -171,3 +171,50 @@ fn an_unlisted_family_comes_after_the_listed_one() {
         assert_eq!(endpoints[0], first);
     }
 }
+
+#[test]
+fn a_port_of_the_same_name_and_another_protocol_is_no_match() {
+    let web = service(&json!({"ports": [{"name": "dns", "port": 53, "protocol": "UDP"}]}));
+    let address = json!([{"addresses": ["10.0.0.1"]}]);
+    for (ports, expected) in [
+        (json!([{"name": "dns", "port": 53}]), 0),
+        (json!([{"name": "dns", "port": 53, "protocol": "TCP"}]), 0),
+        (json!([{"name": "dns", "port": 53, "protocol": "UDP"}]), 1),
+    ] {
+        let (endpoints, problems) = run(&web, &[slice("web-1", &ports, &address)]);
+        assert_eq!(endpoints.len(), expected, "{ports}");
+        assert!(problems.is_empty());
+    }
+}
+
+#[test]
+fn node_hints_are_tried_before_zone_hints_and_these_if_those_cannot_be_used() {
+    let web = service(&json!({"ports": [{"port": 80}]}));
+    let hinted = |address: &str, node: Option<&str>, zone: &str| {
+        let nodes = node.map(|node| json!([{"name": node}]));
+        json!({"addresses": [address], "hints": {"forNodes": nodes, "forZones": [{"name": zone}]}})
+    };
+    let kept = |third_node: Option<&str>, node: &str| {
+        let endpoints = json!([
+            hinted("10.0.0.1", Some("n1"), "z1"),
+            hinted("10.0.0.2", Some("n2"), "z1"),
+            hinted("10.0.0.3", third_node, "z2"),
+        ]);
+        let options = Options {
+            node: Some(node.into()),
+            zone: Some("z1".into()),
+            ..Options::default()
+        };
+        let slices = [slice("web-1", &json!([{}]), &endpoints)];
+        let clusters = translate(&web, &slices, &options).clusters;
+        let addresses = clusters[0].endpoints.iter();
+        addresses
+            .map(|endpoint| endpoint.address.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kept(Some("n1"), "n1"), ["10.0.0.1", "10.0.0.3"], "by node");
+    let by_zone = ["10.0.0.1", "10.0.0.2"];
+    assert_eq!(kept(None, "n1"), by_zone, "a node hint is missing");
+    assert_eq!(kept(Some("n1"), "n9"), by_zone, "no hint names the node");
+    assert_eq!(kept(Some("n1"), ""), by_zone, "no node is given");
+}

@@ -147,6 +147,21 @@ async fn an_empty_cluster_has_a_first_state_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_told_before_both_kinds_are_synced() {
+    for late in [services(), endpoint_slices()] {
+        let cluster = cluster_of([service("api"), slice("api-1", "api", &["10.0.0.1"])]);
+        let slow = Fault::latency(Duration::from_secs(20)).resource(&late);
+        cluster.inject(slow.always());
+        let client = Client::from_kube(cluster.client());
+        let mut live = Live::start(&client, LiveConfig::default()).unwrap();
+        nothing_within(&mut live, Duration::from_secs(10)).await;
+        assert_eq!(names(&diff(&mut live).await), ["k8s/shop/api:http"]);
+        assert_eq!(state(&live), ["k8s/shop/api:http 10.0.0.1"]);
+        assert_eq!(live.discovery().recomputed(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_cluster_depends_on_is_no_event() {
     let cluster = cluster_of([service("api"), slice("api-1", "api", &["10.0.0.1"])]);
     let mut live = start(&cluster, LiveConfig::default()).await;
