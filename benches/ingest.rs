@@ -1,0 +1,97 @@
+//! From bytes to a stored and indexed object, beside kube's reflector on the same objects in the same run: decode, filter,
+//! index, apply. Ends with the ratio.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput};
+use kube::api::ApiResource;
+use kube::core::{DynamicObject, GroupVersionKind};
+use kube::runtime::{reflector, watcher};
+use kubedex::Gvr;
+use kubedex::indexer::{IndexSet, Indexer};
+use kubedex::store::{MemoryStore, StoreSchema};
+
+use support::data::Objects;
+
+/// Enough that neither side works from a cache of a few objects.
+const OBJECTS: usize = 10_000;
+
+fn main() {
+    let objects = Objects::new(1).mixed(OBJECTS);
+    let bytes: usize = objects.iter().map(String::len).sum();
+    let mut criterion = Criterion::default().configure_from_args().sample_size(20);
+    let ours = ours(&mut criterion, &objects, bytes);
+    let peer = peer(&mut criterion, &objects, bytes);
+    criterion.final_summary();
+    if let (Some(ours), Some(peer)) = (ours, peer) {
+        println!(
+            "ingest: kubedex {:.2} us, kube reflector {:.2} us per object of {} bytes; {:.1} times its rate",
+            ours.as_secs_f64() * 1e6,
+            peer.as_secs_f64() * 1e6,
+            bytes / OBJECTS,
+            peer.as_secs_f64() / ours.as_secs_f64(),
+        );
+    }
+}
+
+/// Measures `apply` going round the objects; the mean time of one, or `None` if the filter left it out.
+fn measure(
+    criterion: &mut Criterion,
+    name: &str,
+    objects: &[String],
+    bytes: usize,
+    mut apply: impl FnMut(&str),
+) -> Option<Duration> {
+    let mut next = 0;
+    let mut total = (Duration::ZERO, 0u32);
+    let mut group = criterion.benchmark_group("ingest");
+    group.throughput(Throughput::Bytes((bytes / objects.len()) as u64));
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let start = Instant::now();
+            for _ in 0..iterations {
+                apply(black_box(&objects[next]));
+                next = (next + 1) % objects.len();
+            }
+            let time = start.elapsed();
+            total = (
+                total.0 + time,
+                total
+                    .1
+                    .saturating_add(u32::try_from(iterations).unwrap_or(u32::MAX)),
+            );
+            time
+        });
+    });
+    group.finish();
+    (total.1 > 0).then(|| total.0 / total.1)
+}
+
+fn ours(criterion: &mut Criterion, objects: &[String], bytes: usize) -> Option<Duration> {
+    let indexes = IndexSet::new(["metadata.namespace", "metadata.name"])
+        .and_then(|set| set.with("app", ["metadata.labels['app']"]))
+        .unwrap();
+    let indexer = Indexer::new(indexes, ["metadata.managedFields"], None).unwrap();
+    let store = MemoryStore::new(&StoreSchema::new(
+        Gvr::new("", "v1", "mixed"),
+        indexer.indexes().clone(),
+    ));
+    measure(criterion, "kubedex", objects, bytes, |json| {
+        let indexed = indexer.decode(json.as_bytes(), None).unwrap();
+        black_box(store.insert(indexed.record));
+    })
+}
+
+fn peer(criterion: &mut Criterion, objects: &[String], bytes: usize) -> Option<Duration> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Mixed"));
+    let mut writer = reflector::store::Writer::<DynamicObject>::new(resource);
+    measure(criterion, "kube reflector", objects, bytes, |json| {
+        let mut object: DynamicObject = serde_json::from_str(json).unwrap();
+        object.metadata.managed_fields = None;
+        writer.apply_watcher_event(&watcher::Event::Apply(object));
+    })
+}
