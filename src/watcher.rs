@@ -13,8 +13,10 @@ mod callback;
 mod changes;
 mod config;
 pub mod debounce;
+mod diagnose;
 mod error;
 mod pipeline;
+mod rbac;
 mod reflector;
 mod status;
 mod subscription;
@@ -23,7 +25,9 @@ mod task;
 pub use changes::{Change, ChangeKind, Changes};
 pub use config::{DEFAULT_PAGE_SIZE, DEFAULT_WATCH_TIMEOUT, WatcherConfig};
 pub use debounce::Debounce;
+pub use diagnose::{Check, Diagnosis, Finding};
 pub use error::{ConfigError, SyncError, WatchError};
+pub use rbac::{Permission, minimal_rbac};
 pub use reflector::InitialList;
 pub use status::{Connection, Status};
 pub use subscription::ChangesStream;
@@ -38,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::changes::Compare;
 use self::config::Namespaces;
+use self::reflector::Target;
 use self::status::StatusCell;
 use self::subscription::Subscribers;
 use self::task::Work;
@@ -52,6 +57,8 @@ use crate::store::{MemoryStore, Store};
 /// requests end, and a running callback is dropped at its next await.
 pub struct Watcher<S = MemoryStore> {
     gvr: Gvr,
+    client: Client,
+    targets: Arc<[Target]>,
     store: Arc<S>,
     status: Arc<StatusCell>,
     subscribers: Arc<Subscribers>,
@@ -98,11 +105,15 @@ impl<S: Store> Watcher<S> {
             Arc::clone(&subscribers),
         );
         let store = Arc::clone(work.store());
+        let targets = work.targets().into();
+        let client = client.clone();
         let task = runtime.spawn(work.run(stop.clone()));
         let abort = task.abort_handle();
         let task = tokio::sync::Mutex::new(Some(task));
         Ok(Self {
             gvr,
+            client,
+            targets,
             store,
             status,
             subscribers,

@@ -102,7 +102,7 @@ impl Inner {
     fn hint(&self) -> &'static str {
         match &self.problem {
             Problem::Client(error) if error.is_forbidden() => {
-                "; grant the verbs list and watch on this resource to the user or service account"
+                "; grant the verbs list and watch (and get) on this resource to the user or service account"
             }
             Problem::Client(error) if error.is_unauthorized() => {
                 "; the credentials are missing, wrong or expired"

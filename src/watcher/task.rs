@@ -102,6 +102,10 @@ impl<S: Store> Work<S> {
         }
     }
 
+    pub(super) fn targets(&self) -> &[Target] {
+        &self.watch.targets
+    }
+
     pub(super) fn store(&self) -> &Arc<S> {
         &self.watch.store
     }

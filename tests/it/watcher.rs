@@ -1,5 +1,6 @@
 //! The watcher, from outside.
 
 mod delivery;
+mod diagnose;
 mod lifecycle;
 mod reflector;

@@ -112,6 +112,39 @@ impl Target {
         )
     }
 
+    /// The path and query of a list of one object, to see whether there is any.
+    pub(in crate::watcher) fn one_object(&self) -> String {
+        let mut query = self.selectors();
+        query.append_pair("limit", "1");
+        format!(
+            "{}?{}",
+            collection_path(&self.gvr, self.namespace.as_deref()),
+            query.finish()
+        )
+    }
+
+    /// The same without selectors.
+    pub(in crate::watcher) fn without_selectors(&self) -> Self {
+        Self {
+            label_selector: None,
+            field_selector: None,
+            ..self.clone()
+        }
+    }
+
+    /// The selectors, for people; `None` if there are none.
+    pub(in crate::watcher) fn selectors_text(&self) -> Option<String> {
+        let named = |name: &str, selector: &Option<String>| {
+            selector.as_ref().map(|text| format!("the {name} {text:?}"))
+        };
+        let both = [
+            named("label selector", &self.label_selector),
+            named("field selector", &self.field_selector),
+        ];
+        let texts: Vec<String> = both.into_iter().flatten().collect();
+        (!texts.is_empty()).then(|| texts.join(" with "))
+    }
+
     fn selectors(&self) -> Serializer<'static, String> {
         let mut query = Serializer::new(String::new());
         if let Some(selector) = &self.label_selector {
