@@ -14,7 +14,7 @@ pub use filter::{FilterError, filter_fields};
 pub use index_set::{DEFAULT_INDEX, IndexError, IndexSet, MAX_COMPONENTS};
 pub use key::{IndexKey, KeyRef, Keys, MAX_KEYS_PER_OBJECT};
 pub use path::{
-    Found, FoundIter, FoundValues, IntoPath, MAX_EXPRESSION_BYTES, PathError, PathExpression,
+    Found, FoundIter, FoundValues, MAX_EXPRESSION_BYTES, PathError, PathExpression, ToPath,
     validate_jsonpath,
 };
 pub use selector::{ClientSelector, ClientSelectorError};

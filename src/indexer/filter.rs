@@ -103,7 +103,7 @@ fn mask_paths(expression: &PathExpression) -> Result<Vec<Vec<MaskStep>>, FilterE
         let mut longer = Vec::with_capacity(paths.len() * alternatives.len());
         for alternative in alternatives {
             let step = match alternative {
-                Step::Key(key) => MaskStep::Key(key.clone()),
+                Step::Key(key) => MaskStep::Key(key.as_str().into()),
                 Step::Index(index) => MaskStep::Index(
                     usize::try_from(*index)
                         .map_err(|_| unsupported("it counts from an array's end"))?,
@@ -153,7 +153,7 @@ fn touches(steps: &[Step], path: &[MaskStep]) -> bool {
 fn may_meet(step: &Step, masked: &MaskStep) -> bool {
     match (step, masked) {
         (Step::Union(steps), masked) => steps.iter().any(|step| may_meet(step, masked)),
-        (Step::Key(key), MaskStep::Key(masked)) => key == masked,
+        (Step::Key(key), MaskStep::Key(masked)) => key.as_str() == &**masked,
         (Step::Key(_), MaskStep::Index(_))
         | (Step::Index(_) | Step::Slice(..), MaskStep::Key(_)) => false,
         // Leaving out an earlier element moves the later ones, and a place may count from the end.

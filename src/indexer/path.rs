@@ -11,6 +11,7 @@ mod compile;
 mod error;
 mod found;
 mod normalise;
+mod plain;
 mod walk;
 
 pub use error::PathError;
@@ -18,7 +19,8 @@ pub use found::{Found, FoundIter, FoundValues};
 
 pub(crate) use compile::Step;
 
-use std::borrow::Cow;
+use compile::Use;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -53,13 +55,18 @@ struct Inner {
 }
 
 impl PathExpression {
-    /// Parses an expression.
+    /// Parses an expression. The names in it get a lasting place in a table that all objects share, so this is for
+    /// expressions of a configuration, not for such as are made up from data.
     ///
     /// # Errors
     /// When it is not a path of this dialect: with the expression, the position in it, and the reason.
     pub fn parse(source: &str) -> Result<Self, PathError> {
+        Self::build(source, Use::Often)
+    }
+
+    fn build(source: &str, used: Use) -> Result<Self, PathError> {
         let normalised = normalise::normalise(source)?;
-        let steps = compile::compile(source, &normalised)?;
+        let steps = compile::compile(source, &normalised, used)?;
         Ok(Self(Arc::new(Inner {
             source: source.into(),
             definite: steps.iter().all(Step::is_definite),
@@ -142,44 +149,51 @@ impl Eq for PathExpression {}
 /// # Errors
 /// Says what is wrong with the expression and where.
 pub fn validate_jsonpath(expression: &str) -> Result<(), PathError> {
-    PathExpression::parse(expression).map(drop)
+    PathExpression::build(expression, Use::Once).map(drop)
 }
 
-/// What [`Object::get`] takes: a [`PathExpression`], or its text, which is then parsed at each call.
-pub trait IntoPath<'p>: sealed::Sealed {
-    #[doc(hidden)]
-    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError>;
-}
+/// What [`Object::get`] takes: a [`PathExpression`], or its text, which is then read at each call.
+pub trait ToPath: sealed::Sealed {}
+
+impl ToPath for &str {}
+impl ToPath for &String {}
+impl ToPath for &PathExpression {}
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for &str {}
-    impl Sealed for &String {}
-    impl Sealed for &super::PathExpression {}
-}
+    use super::{Found, PathError, PathExpression, ValueRef, plain};
+    use crate::indexer::path::compile::Use;
 
-impl<'p> IntoPath<'p> for &str {
-    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError> {
-        PathExpression::parse(self).map(Cow::Owned)
+    pub trait Sealed {
+        fn find_in(self, root: ValueRef<'_>) -> Result<Found<'_>, PathError>;
     }
-}
 
-impl<'p> IntoPath<'p> for &String {
-    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError> {
-        PathExpression::parse(self).map(Cow::Owned)
+    impl Sealed for &PathExpression {
+        fn find_in(self, root: ValueRef<'_>) -> Result<Found<'_>, PathError> {
+            Ok(self.find(root))
+        }
     }
-}
 
-impl<'p> IntoPath<'p> for &'p PathExpression {
-    fn into_path(self) -> Result<Cow<'p, PathExpression>, PathError> {
-        Ok(Cow::Borrowed(self))
+    impl Sealed for &str {
+        fn find_in(self, root: ValueRef<'_>) -> Result<Found<'_>, PathError> {
+            match plain::find(root, self) {
+                Some(found) => Ok(Found::one(found)),
+                None => Ok(PathExpression::build(self, Use::Once)?.find(root)),
+            }
+        }
+    }
+
+    impl Sealed for &String {
+        fn find_in(self, root: ValueRef<'_>) -> Result<Found<'_>, PathError> {
+            self.as_str().find_in(root)
+        }
     }
 }
 
 impl Object {
     /// The values at a path, in the order of the document; none where the object lacks the field.
     ///
-    /// A text is parsed at each call, which costs some microseconds: code that runs often keeps a [`PathExpression`].
+    /// A text is read at each call. For names joined by dots that costs next to nothing, for anything more some
+    /// microseconds: code that runs often keeps a [`PathExpression`].
     ///
     /// ```
     /// # let ingress = kubedex::Object::from_json(
@@ -192,8 +206,8 @@ impl Object {
     ///
     /// # Errors
     /// When the text is no valid path expression.
-    pub fn get<'p>(&self, path: impl IntoPath<'p>) -> Result<Found<'_>, PathError> {
-        Ok(path.into_path()?.find(self.root()))
+    pub fn get(&self, path: impl ToPath) -> Result<Found<'_>, PathError> {
+        path.find_in(self.root())
     }
 }
 

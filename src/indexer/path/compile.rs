@@ -7,12 +7,13 @@ use pest::error::InputLocation;
 
 use super::PathError;
 use super::normalise::{NO_DESCENT, Normalised};
+use crate::object::{Key, ValueRef};
 
 /// One step of a compiled path.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// The value under a key of a map.
-    Key(Box<str>),
+    Key(Name),
     /// An element of an array; negative counts from the end.
     Index(i64),
     /// Every element of an array, every value of a map.
@@ -23,6 +24,45 @@ pub(crate) enum Step {
     Filter(JpQuery),
     /// What several selectors find, one after the other.
     Union(Vec<Step>),
+}
+
+/// A key of a map.
+#[derive(Debug)]
+pub(crate) enum Name {
+    /// One that is looked up many times, and so has a place in the process's table of keys for ever.
+    Prepared(Key),
+    /// One of an expression that is used once.
+    Plain(Box<str>),
+}
+
+/// Whether an expression is used again and again, or once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Use {
+    Often,
+    Once,
+}
+
+impl Name {
+    fn new(text: String, used: Use) -> Self {
+        match used {
+            Use::Often => Self::Prepared(Key::new(&text)),
+            Use::Once => Self::Plain(text.into()),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Prepared(key) => key.as_str(),
+            Self::Plain(text) => text,
+        }
+    }
+
+    pub(super) fn of<'a>(&self, value: ValueRef<'a>) -> Option<ValueRef<'a>> {
+        match self {
+            Self::Prepared(key) => value.get_key(key),
+            Self::Plain(text) => value.get(text),
+        }
+    }
 }
 
 impl Step {
@@ -40,17 +80,24 @@ impl Step {
     }
 }
 
-pub(super) fn compile(source: &str, normalised: &Normalised) -> Result<Vec<Step>, PathError> {
+pub(super) fn compile(
+    source: &str,
+    normalised: &Normalised,
+    used: Use,
+) -> Result<Vec<Step>, PathError> {
     let query =
         parse_json_path(&normalised.text).map_err(|error| translate(source, normalised, &error))?;
     let origin = |at: usize| normalised.segments.get(at).copied().unwrap_or_default();
     let mut steps = Vec::with_capacity(query.segments.len());
     for (at, segment) in query.segments.into_iter().enumerate() {
         let step = match segment {
-            Segment::Selector(selector) => selector_step(selector),
-            Segment::Selectors(selectors) => {
-                Step::Union(selectors.into_iter().map(selector_step).collect())
-            }
+            Segment::Selector(selector) => selector_step(selector, used),
+            Segment::Selectors(selectors) => Step::Union(
+                selectors
+                    .into_iter()
+                    .map(|selector| selector_step(selector, used))
+                    .collect(),
+            ),
             Segment::Descendant(_) => return Err(PathError::new(source, origin(at), NO_DESCENT)),
         };
         steps.push(step);
@@ -62,9 +109,10 @@ pub(super) fn compile(source: &str, normalised: &Normalised) -> Result<Vec<Step>
         Step::Key(more),
         ..,
     ] = &steps[..]
-        && &**metadata == "metadata"
-        && (&**map == "labels" || &**map == "annotations")
+        && metadata.as_str() == "metadata"
+        && matches!(map.as_str(), "labels" | "annotations")
     {
+        let (map, key, more) = (map.as_str(), key.as_str(), more.as_str());
         return Err(PathError::new(
             source,
             origin(3),
@@ -76,9 +124,9 @@ pub(super) fn compile(source: &str, normalised: &Normalised) -> Result<Vec<Step>
     Ok(steps)
 }
 
-fn selector_step(selector: Selector) -> Step {
+fn selector_step(selector: Selector, used: Use) -> Step {
     match selector {
-        Selector::Name(name) => Step::Key(name.into_boxed_str()),
+        Selector::Name(name) => Step::Key(Name::new(name, used)),
         Selector::Wildcard => Step::Any,
         Selector::Index(index) => Step::Index(index),
         Selector::Slice(start, end, step) => Step::Slice(start, end, step.unwrap_or(1)),

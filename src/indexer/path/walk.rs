@@ -12,7 +12,7 @@ pub(super) fn first<'a>(root: ValueRef<'a>, steps: &[Step]) -> Option<ValueRef<'
     let mut value = root;
     for (at, step) in steps.iter().enumerate() {
         value = match step {
-            Step::Key(key) => value.get(key)?,
+            Step::Key(name) => name.of(value)?,
             Step::Index(index) => value.at(place(*index, value.len())?)?,
             _ => {
                 let mut found = None;
@@ -36,7 +36,7 @@ pub(super) fn each<'a>(value: ValueRef<'a>, steps: &[Step], found: &mut dyn FnMu
 
 fn take<'a>(value: ValueRef<'a>, step: &Step, next: &mut dyn FnMut(ValueRef<'a>)) {
     match step {
-        Step::Key(key) => value.get(key).into_iter().for_each(next),
+        Step::Key(name) => name.of(value).into_iter().for_each(next),
         Step::Index(index) => place(*index, value.len())
             .and_then(|place| value.at(place))
             .into_iter()
