@@ -12,6 +12,7 @@ mod selector;
 
 pub use filter::{FilterError, filter_fields};
 pub use index_set::{DEFAULT_INDEX, IndexError, IndexSet, MAX_COMPONENTS};
+pub(crate) use key::same_text;
 pub use key::{IndexKey, KeyRef, Keys, MAX_KEYS_PER_OBJECT};
 pub use path::{
     Found, FoundIter, FoundValues, MAX_EXPRESSION_BYTES, PathError, PathExpression, ToPath,

@@ -243,6 +243,17 @@ impl Object {
             .filter_map(|(key, value)| Some((key, value.as_str()?)))
     }
 
+    /// Namespace, empty if there is none, and name: what orders objects.
+    pub(crate) fn scoped_name(&self) -> (&str, &str) {
+        let metadata = self.root().get_key(&METADATA);
+        let text = |key| {
+            metadata
+                .and_then(|metadata| metadata.get_key(key)?.as_str())
+                .unwrap_or_default()
+        };
+        (text(&NAMESPACE), text(&NAME))
+    }
+
     /// Namespace and name.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::new(self.namespace(), self.name())

@@ -104,6 +104,9 @@ impl IndexSet {
 
     /// The place of an index by its name; the primary one, `""`, is at 0.
     pub fn position(&self, name: &str) -> Option<usize> {
+        if name.is_empty() {
+            return Some(0);
+        }
         self.definitions
             .iter()
             .position(|definition| &*definition.name == name)

@@ -27,7 +27,7 @@ use crate::indexer::{MAX_COMPONENTS, Record};
 use crate::object::Object;
 use crate::resource::{ObjectRef, compare_resource_versions};
 use slots::{Content, Id};
-use state::{Hashing, Name, State, name_of};
+use state::{Hashing, Name, State, compare_names, name_of};
 
 /// Up to so many differences of a relist are made in place, in one go of some tens of microseconds; more are made in a
 /// copy that then takes the state's place.
@@ -212,7 +212,7 @@ impl MemoryStore {
 
     fn relist(&self, scope: &Scope, mut records: Vec<Record>) -> Vec<Difference> {
         // A list comes almost in this order, which makes sorting, and taking in what is sorted, cheap.
-        records.sort_by(|a, b| name_of(a.object()).cmp(&name_of(b.object())));
+        records.sort_by(|a, b| compare_names(name_of(a.object()), name_of(b.object())));
         let state = self.state.upgradable_read();
         let mut listed = vec![0_u64; state.bound().div_ceil(64)];
         let mut changed = Vec::new();

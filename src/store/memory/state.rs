@@ -13,14 +13,28 @@ use super::bucket::{Bucket, Place};
 use super::level::{Change, Level};
 use super::slots::{Content, Id, Slots};
 use super::table::{Table, Target};
-use crate::indexer::{IndexSet, KeyRef, Keys, MAX_COMPONENTS, Record};
+use crate::indexer::{IndexSet, KeyRef, Keys, MAX_COMPONENTS, Record, same_text};
 use crate::object::Object;
 
 /// Namespace, empty if there is none, and name.
 pub(super) type Name<'a> = (&'a str, &'a str);
 
 pub(super) fn name_of(object: &Object) -> Name<'_> {
-    (object.namespace().unwrap_or_default(), object.name())
+    object.scoped_name()
+}
+
+fn is_named(object: &Object, (namespace, name): Name<'_>) -> bool {
+    let (its_namespace, its_name) = name_of(object);
+    same_text(its_name, name) && same_text(its_namespace, namespace)
+}
+
+/// By namespace, then by name, bytewise.
+pub(super) fn compare_names(a: Name<'_>, b: Name<'_>) -> Ordering {
+    if same_text(a.0, b.0) {
+        a.1.cmp(b.1)
+    } else {
+        a.0.cmp(b.0)
+    }
 }
 
 /// How keys are hashed: seeded at random, so that nobody can choose names that collide.
@@ -138,9 +152,7 @@ impl State {
 
     pub(super) fn find_hashed(&self, hash: u32, name: Name<'_>) -> Option<Id> {
         let found = self.by_name.find(hash, |target| match target {
-            Target::Slot(id) => self
-                .object(id)
-                .is_some_and(|object| name_of(object) == name),
+            Target::Slot(id) => self.object(id).is_some_and(|object| is_named(object, name)),
             Target::Bucket(_) => false,
         });
         match found? {
@@ -219,8 +231,9 @@ impl State {
 
     /// How a stored object stands to a name in the order.
     fn compare(&self, id: Id, name: Name<'_>) -> Ordering {
-        self.object(id)
-            .map_or(Ordering::Less, |object| name_of(object).cmp(&name))
+        self.object(id).map_or(Ordering::Less, |object| {
+            compare_names(name_of(object), name)
+        })
     }
 
     /// Works out how to take in an object.
@@ -282,6 +295,9 @@ impl State {
         new: Option<&Keys>,
     ) -> Vec<IndexChange> {
         let mut changes = Vec::new();
+        if old == new {
+            return changes;
+        }
         for (index, levels) in self.levels.iter().enumerate() {
             let (old, new) = (keys_of(old, index), keys_of(new, index));
             if old == new {
