@@ -131,20 +131,74 @@ pub(super) fn read_text(tape: &[u8]) -> Option<&[u8]> {
 /// What follows the value at the start of `tape`.
 #[inline]
 pub(super) fn skip(tape: &str) -> Option<&str> {
-    let (&tag, after) = tape.as_bytes().split_first()?;
-    let width = match tag {
-        0..FIRST_WELL_KNOWN => 1 + usize::from(tag),
-        FIRST_WELL_KNOWN..=TRUE | EMPTY_MAP | EMPTY_ARRAY | SMALL..0x80 => 1,
-        0x80..0xe0 => 2,
-        0xe0.. => 3,
-        LONG_STRING | MAP | ARRAY => {
-            let (length, width) = read_length(after)?;
-            length.checked_add(1 + width)?
-        }
-        UINT_7..SMALL => 1 + number_width(tag),
-    };
-    tape.get(width..)
+    tape.get(width(tape.as_bytes())?..)
 }
+
+/// What follows a key among the entries of a map: its value first. The key is looked for as the symbol, if it has one, and as
+/// text wherever it is not stored as a symbol.
+#[inline]
+pub(super) fn find<'a>(entries: &'a str, key: &str, symbol: Option<Symbol>) -> Option<&'a str> {
+    let mut rest = entries.as_bytes();
+    loop {
+        let (&tag, after) = rest.split_first()?;
+        let (found, value) = match tag {
+            0..FIRST_WELL_KNOWN => {
+                let (text, value) = after.split_at_checked(usize::from(tag))?;
+                (text == key.as_bytes(), value)
+            }
+            FIRST_WELL_KNOWN..NULL => {
+                let id = u16::from(tag - FIRST_WELL_KNOWN);
+                (symbol == Some(Symbol::new(id)), after)
+            }
+            0x80.. => {
+                let (name, width) = read_symbol(tag, after)?;
+                (symbol == Some(name), after.get(width - 1..)?)
+            }
+            LONG_STRING => {
+                let (length, width) = read_length(after)?;
+                let (text, value) = after.get(width..)?.split_at_checked(length)?;
+                (text == key.as_bytes(), value)
+            }
+            _ => return None,
+        };
+        if found {
+            return entries.get(entries.len() - value.len()..);
+        }
+        rest = value.get(width(value)?..)?;
+    }
+}
+
+/// The bytes of the value at the start of a tape.
+#[inline]
+fn width(tape: &[u8]) -> Option<usize> {
+    let (&tag, after) = tape.split_first()?;
+    match WIDTHS[usize::from(tag)] {
+        0 => {
+            let (length, width) = read_length(after)?;
+            length.checked_add(1 + width)
+        }
+        width => Some(usize::from(width)),
+    }
+}
+
+/// The bytes of a value by its tag; 0 where a length follows.
+const WIDTHS: [u8; 256] = {
+    let mut widths = [1; 256];
+    let mut at = 0;
+    while at < widths.len() {
+        let tag = at as u8;
+        widths[at] = match tag {
+            0..FIRST_WELL_KNOWN => 1 + tag,
+            LONG_STRING | MAP | ARRAY => 0,
+            UINT_7..SMALL => 1 + number_width(tag) as u8,
+            0x80..0xe0 => 2,
+            0xe0.. => 3,
+            _ => 1,
+        };
+        at += 1;
+    }
+    widths
+};
 
 /// The number of seven-bit bytes that follow a number's tag.
 const fn number_width(tag: u8) -> usize {

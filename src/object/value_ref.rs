@@ -171,7 +171,7 @@ impl<'a> ValueRef<'a> {
         };
         // A key that is no symbol by now stands in no tape as one.
         let symbol = SYMBOLS.find(symbols::hash(key.as_bytes()), key.as_bytes());
-        find(body, key, symbol)
+        tape::find(body, key, symbol).map(ValueRef)
     }
 
     /// The value under a prepared key of a map.
@@ -180,7 +180,7 @@ impl<'a> ValueRef<'a> {
         let Token::Map(body) = self.token() else {
             return None;
         };
-        find(body, &key.text, key.symbol)
+        tape::find(body, &key.text, key.symbol).map(ValueRef)
     }
 
     /// The element at a place of an array; takes a step per element before it.
@@ -252,22 +252,6 @@ impl<'a> ValueRef<'a> {
     pub fn to_json(self) -> String {
         // Keys are strings and numbers are finite: nothing here can fail to be written.
         serde_json::to_string(&self).unwrap_or_default()
-    }
-}
-
-#[inline]
-fn find<'a>(mut body: &'a str, key: &str, symbol: Option<Symbol>) -> Option<ValueRef<'a>> {
-    loop {
-        let (name, value) = tape::read(body)?;
-        let found = match name {
-            Token::Symbol(name) => Some(name) == symbol,
-            Token::Text(name) => name == key,
-            _ => false,
-        };
-        if found {
-            return Some(ValueRef(value));
-        }
-        body = tape::skip(value)?;
     }
 }
 
