@@ -1,8 +1,6 @@
 //! What one object costs: to decode, to keep, to read, to parse. Each beside kube's `DynamicObject` and `serde_json`'s
 //! `Value`, on the same objects in the same run, with the ratio in the last lines.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,6 +10,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::DynamicObject;
 use kubedex::Object;
 use kubedex::indexer::{IndexSet, Indexer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use support::data::{Objects, Shape};
@@ -26,52 +25,88 @@ const KEPT: usize = 20_000;
 /// Tells a child process of this program which representation to keep.
 const KEEP: &str = "KUBEDEX_BENCH_KEEP";
 
-/// A benchmark by its group and name.
-type Id = (&'static str, &'static str);
+/// One way of doing something to the object at a place.
+struct Way<'w> {
+    name: &'static str,
+    work: Box<dyn FnMut(usize) + 'w>,
+}
 
-/// Times and counts, for the ratios.
-#[derive(Default)]
-struct Times(RefCell<BTreeMap<Id, (Duration, u64)>>);
-
-impl Times {
-    fn ns(&self, group: &'static str, name: &'static str) -> Option<f64> {
-        let times = self.0.borrow();
-        let (time, count) = times.get(&(group, name))?;
-        #[allow(clippy::cast_precision_loss)]
-        Some(time.as_nanos() as f64 / *count as f64)
+fn way<'w, R>(name: &'static str, mut work: impl FnMut(usize) -> R + 'w) -> Way<'w> {
+    Way {
+        name,
+        work: Box::new(move |at| {
+            black_box(work(at));
+        }),
     }
+}
 
-    /// Measures `work` on one of `inputs` after the other.
-    fn measure<T, R>(
-        &self,
-        criterion: &mut Criterion,
-        group: &'static str,
-        name: &'static str,
-        inputs: &[T],
-        bytes: usize,
-        mut work: impl FnMut(&T) -> R,
-    ) {
-        let mut next = 0;
-        let mut benchmarks = criterion.benchmark_group(group);
-        if bytes > 0 {
-            benchmarks.throughput(Throughput::Bytes((bytes / inputs.len()) as u64));
-        }
-        benchmarks.bench_function(name, |bencher| {
-            bencher.iter_custom(|iterations| {
-                let start = Instant::now();
-                for _ in 0..iterations {
-                    black_box(work(&inputs[next]));
-                    next = (next + 1) % inputs.len();
-                }
-                let time = start.elapsed();
-                let mut times = self.0.borrow_mut();
-                let sum = times.entry((group, name)).or_default();
-                *sum = (sum.0 + time, sum.1 + iterations);
-                time
+/// Measures ways of doing the same to `count` objects of so many bytes, the last of them kubedex's, and notes the ratios.
+fn compare(
+    criterion: &mut Criterion,
+    ratios: &mut Vec<String>,
+    group: &str,
+    (count, bytes): (usize, usize),
+    mut ways: Vec<Way<'_>>,
+) {
+    let mut benchmarks = criterion.benchmark_group(group);
+    if bytes > 0 {
+        benchmarks.throughput(Throughput::Bytes((bytes / count) as u64));
+    }
+    let mut ran = false;
+    for way in &mut ways {
+        let mut at = 0;
+        benchmarks.bench_function(way.name, |bencher| {
+            ran = true;
+            bencher.iter(|| {
+                (way.work)(at);
+                at = (at + 1) % count;
             });
         });
-        benchmarks.finish();
     }
+    benchmarks.finish();
+    if !ran {
+        return;
+    }
+    let times = side_by_side(&mut ways, count);
+    if let Some((own, peers)) = times.split_last() {
+        for (way, peer) in ways.iter().zip(peers) {
+            ratios.push(format!(
+                "ratio: {group}: kubedex {own:.0} ns, {} {peer:.0} ns: {:.2} times as fast",
+                way.name,
+                peer / own
+            ));
+        }
+    }
+}
+
+/// The nanoseconds that each way takes for an object: all take turns in short rounds, so that whatever else this machine does
+/// hits all alike, and the median of the rounds counts.
+fn side_by_side(ways: &mut [Way<'_>], count: usize) -> Vec<f64> {
+    const ROUND: Duration = Duration::from_millis(2);
+    const ROUNDS: usize = 101;
+    let mut rounds = vec![Vec::with_capacity(ROUNDS); ways.len()];
+    let mut places = vec![0; ways.len()];
+    for _ in 0..ROUNDS {
+        for ((way, place), times) in ways.iter_mut().zip(&mut places).zip(&mut rounds) {
+            let start = Instant::now();
+            let mut done = 0;
+            while start.elapsed() < ROUND {
+                for _ in 0..16 {
+                    (way.work)(*place);
+                    *place = (*place + 1) % count;
+                }
+                done += 16;
+            }
+            times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(done));
+        }
+    }
+    rounds
+        .into_iter()
+        .map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[ROUNDS / 2]
+        })
+        .collect()
 }
 
 fn indexer() -> Indexer {
@@ -108,8 +143,8 @@ fn dynamic_fields(object: &DynamicObject) -> usize {
         + label.map_or(0, String::len)
 }
 
-fn measure(criterion: &mut Criterion, times: &Times) {
-    let indexer = indexer();
+fn measure(criterion: &mut Criterion, ratios: &mut Vec<String>) {
+    let indexer = &indexer();
     for (group, texts) in [
         (
             "decode EndpointSlices",
@@ -117,114 +152,74 @@ fn measure(criterion: &mut Criterion, times: &Times) {
         ),
         ("decode mixed", Objects::new(1).mixed(DISTINCT)),
     ] {
+        let texts = &texts;
         let bytes = texts.iter().map(String::len).sum();
-        times.measure(
-            criterion,
-            group,
-            "kube DynamicObject",
-            &texts,
-            bytes,
-            |json| dynamic(json.as_bytes()),
-        );
-        times.measure(
-            criterion,
-            group,
-            "serde_json Value",
-            &texts,
-            bytes,
-            |json| filtered(json.as_bytes()),
-        );
-        times.measure(criterion, group, "kubedex", &texts, bytes, |json| {
-            indexer.decode(json.as_bytes(), None).unwrap()
-        });
+        let ways = vec![
+            way("kube DynamicObject", |at| dynamic(texts[at].as_bytes())),
+            way("serde_json Value", |at| filtered(texts[at].as_bytes())),
+            way("kubedex", |at| decoded(indexer, &texts[at])),
+        ];
+        compare(criterion, ratios, group, (texts.len(), bytes), ways);
     }
 
     let texts = Objects::new(2).many(Shape::EndpointSlice, KEPT);
-    let objects: Vec<Object> = texts.iter().map(|json| decoded(&indexer, json)).collect();
+    let objects: Vec<Object> = texts.iter().map(|json| decoded(indexer, json)).collect();
     let dynamics: Vec<DynamicObject> = texts.iter().map(|json| dynamic(json.as_bytes())).collect();
-    let values: Vec<Value> = texts.iter().map(|json| filtered(json.as_bytes())).collect();
-
     for (group, count) in [("three fields hot", 8), ("three fields cold", KEPT)] {
-        let (objects, dynamics) = (&scattered(&objects, count), &scattered(&dynamics, count));
-        times.measure(
-            criterion,
-            group,
-            "kube DynamicObject",
-            dynamics,
-            0,
-            |object| dynamic_fields(object),
-        );
-        times.measure(criterion, group, "kubedex", objects, 0, |object| {
-            fields(object)
-        });
+        let (objects, dynamics) = (scattered(&objects, count), scattered(&dynamics, count));
+        let ways = vec![
+            way("kube DynamicObject", move |at| dynamic_fields(dynamics[at])),
+            way("kubedex", move |at| fields(objects[at])),
+        ];
+        compare(criterion, ratios, group, (count, 0), ways);
     }
-    let group = "parse EndpointSlice";
-    times.measure(
-        criterion,
-        group,
-        "kube DynamicObject",
-        &dynamics[..DISTINCT],
-        0,
-        |object| object.clone().try_parse::<EndpointSlice>().unwrap(),
-    );
-    times.measure(
-        criterion,
-        group,
-        "serde_json Value",
-        &values[..DISTINCT],
-        0,
-        |value| <EndpointSlice as serde::Deserialize>::deserialize(value).unwrap(),
-    );
-    times.measure(
-        criterion,
-        group,
-        "kubedex",
-        &objects[..DISTINCT],
-        0,
-        |object| object.parse::<EndpointSlice>().unwrap(),
-    );
-    let again: Vec<(Object, Object)> = texts[..DISTINCT]
+
+    let values: Vec<Value> = texts
         .iter()
-        .zip(&objects)
-        .map(|(json, object)| {
-            let later = json.replacen("\"resourceVersion\":\"4", "\"resourceVersion\":\"5", 1);
-            (object.clone(), decoded(&indexer, &later))
-        })
+        .take(DISTINCT)
+        .map(|json| filtered(json.as_bytes()))
         .collect();
-    times.measure(
+    let ways = vec![
+        way("kube DynamicObject", |at| {
+            dynamics[at].clone().try_parse::<EndpointSlice>().unwrap()
+        }),
+        way("serde_json Value", |at| {
+            EndpointSlice::deserialize(&values[at]).unwrap()
+        }),
+        way("kubedex", |at| {
+            objects[at].parse::<EndpointSlice>().unwrap()
+        }),
+    ];
+    compare(
         criterion,
-        "same content",
-        "kubedex",
-        &again,
-        0,
-        |(one, other)| {
-            assert!(one.same_content(other));
-        },
+        ratios,
+        "parse EndpointSlice",
+        (DISTINCT, 0),
+        ways,
     );
-    times.measure(
-        criterion,
-        "content hash",
-        "kubedex",
-        &again,
-        0,
-        |(one, _)| one.content_hash(),
-    );
-    times.measure(
-        criterion,
-        "write JSON",
-        "serde_json Value",
-        &values[..DISTINCT],
-        0,
-        Value::to_string,
-    );
-    times.measure(
-        criterion,
-        "write JSON",
-        "kubedex",
-        &objects[..DISTINCT],
-        0,
-        Object::to_json,
-    );
+
+    let ways = vec![
+        way("serde_json Value", |at| values[at].to_string()),
+        way("kubedex", |at| objects[at].to_json()),
+    ];
+    compare(criterion, ratios, "write JSON", (DISTINCT, 0), ways);
+
+    let again: Vec<(Value, Object)> = texts
+        .iter()
+        .take(DISTINCT)
+        .map(|json| json.replacen("\"resourceVersion\":\"4", "\"resourceVersion\":\"5", 1))
+        .map(|json| (filtered(json.as_bytes()), decoded(indexer, &json)))
+        .collect();
+    let ways = vec![
+        // What would be the most of it, were the rest of the content not compared.
+        way("serde_json Value", |at| {
+            values[at]["endpoints"] == again[at].0["endpoints"]
+        }),
+        way("kubedex", |at| objects[at].same_content(&again[at].1)),
+    ];
+    compare(criterion, ratios, "same content", (DISTINCT, 0), ways);
+    let ways = vec![way("kubedex", |at| objects[at].content_hash())];
+    compare(criterion, ratios, "content hash", (DISTINCT, 0), ways);
 }
 
 fn decoded(indexer: &Indexer, json: &str) -> Object {
@@ -293,29 +288,14 @@ fn main() {
     if let Ok(what) = std::env::var(KEEP) {
         return keep(&what);
     }
-    let times = Times::default();
+    let mut ratios = Vec::new();
     let mut criterion = Criterion::default().configure_from_args();
-    measure(&mut criterion, &times);
+    measure(&mut criterion, &mut ratios);
     criterion.final_summary();
 
     println!();
-    for group in [
-        "decode EndpointSlices",
-        "decode mixed",
-        "three fields hot",
-        "three fields cold",
-        "parse EndpointSlice",
-        "write JSON",
-    ] {
-        for peer in ["kube DynamicObject", "serde_json Value"] {
-            if let (Some(peer_ns), Some(own)) = (times.ns(group, peer), times.ns(group, "kubedex"))
-            {
-                println!(
-                    "ratio: {group}: kubedex {own:.0} ns, {peer} {peer_ns:.0} ns: {:.2} times as fast",
-                    peer_ns / own
-                );
-            }
-        }
+    for ratio in ratios {
+        println!("{ratio}");
     }
     for shape in ["EndpointSlices", "mixed"] {
         let Some([own, json, heap]) = kept(&format!("kubedex {shape}")) else {

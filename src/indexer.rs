@@ -140,10 +140,10 @@ impl Indexer {
         type_meta: Option<&(Box<str>, Box<str>)>,
     ) -> Result<Indexed, DecodeError> {
         let options = DecodeOptions {
-            mask: self.early.clone(),
-            type_meta: type_meta.cloned(),
+            mask: Some(&self.early),
+            type_meta,
         };
-        Ok(self.finish(Object::decode(json, &options)?))
+        Ok(self.finish(Object::decode(json, options)?))
     }
 
     /// Filters and indexes an object that was read elsewhere.

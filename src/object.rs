@@ -58,12 +58,12 @@ const KIND: Key = Key::well_known("kind", Symbol::new(8));
 pub struct Object(Arc<str>);
 
 /// How text becomes an object.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DecodeOptions {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DecodeOptions<'o> {
     /// Fields to leave out.
-    pub(crate) mask: Mask,
+    pub(crate) mask: Option<&'o Mask>,
     /// `apiVersion` and `kind` for items of a list, which lack them for built-in kinds. Given ones win.
-    pub(crate) type_meta: Option<(Box<str>, Box<str>)>,
+    pub(crate) type_meta: Option<&'o (Box<str>, Box<str>)>,
 }
 
 impl Object {
@@ -73,7 +73,7 @@ impl Object {
     /// When the text is not JSON, is longer than [`MAX_BYTES`] or nested deeper than [`MAX_DEPTH`], or is no object with
     /// `metadata.name`.
     pub fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
-        Self::decode(json, &DecodeOptions::default())
+        Self::decode(json, DecodeOptions::default())
     }
 
     /// Copies a JSON value.
@@ -106,7 +106,7 @@ impl Object {
         Self::from_json(&json)
     }
 
-    pub(crate) fn decode(json: &[u8], options: &DecodeOptions) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(json: &[u8], options: DecodeOptions<'_>) -> Result<Self, DecodeError> {
         with_encoder(|encoder| {
             decode::decode(json, options, encoder)?;
             Self::finish(encoder, Some(json))

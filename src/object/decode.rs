@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::encode::{Encoder, Open, Path};
 use super::error::{DecodeError, Reason};
-use super::mask::Verdict;
+use super::mask::{Mask, Verdict};
 use super::scan::{Fault, Flaw, Numeral, Scanner};
 use super::tape::Container;
 use super::{DecodeOptions, MAX_BYTES, MAX_DEPTH};
@@ -13,7 +13,7 @@ use crate::resource::ObjectRef;
 /// Writes the document in `json` to the encoder.
 pub(super) fn decode(
     json: &[u8],
-    options: &DecodeOptions,
+    options: DecodeOptions<'_>,
     encoder: &mut Encoder,
 ) -> Result<(), DecodeError> {
     if json.len() > MAX_BYTES {
@@ -58,10 +58,10 @@ struct Reader<'j, 'e> {
 }
 
 impl Reader<'_, '_> {
-    fn document(&mut self, options: &DecodeOptions) -> Result<(), Fault> {
-        let verdict = options.mask.root();
+    fn document(&mut self, options: DecodeOptions<'_>) -> Result<(), Fault> {
+        let verdict = options.mask.map_or(Verdict::Keep, Mask::root);
         if self.scanner.peek() == Some(b'{') {
-            self.map(Path::ROOT, verdict, MAX_DEPTH, options.type_meta.as_ref())?;
+            self.map(Path::ROOT, verdict, MAX_DEPTH, options.type_meta)?;
         } else {
             self.value(Path::ROOT, verdict, MAX_DEPTH)?;
         }

@@ -18,6 +18,14 @@ fn object(json: &str) -> Object {
     Object::from_json(json.as_bytes()).unwrap()
 }
 
+fn decode(json: &str, mask: &Mask, type_meta: Option<&(Box<str>, Box<str>)>) -> Object {
+    let options = DecodeOptions {
+        mask: Some(mask),
+        type_meta,
+    };
+    Object::decode(json.as_bytes(), options).unwrap()
+}
+
 fn with(body: &str) -> String {
     format!(r#"{{"metadata":{{"name":"x"}},"body":{body}}}"#)
 }
@@ -271,16 +279,16 @@ proptest! {
     #[test]
     fn masked_fields_are_left_out_as_if_never_sent(body in valid_document(), paths in prop::collection::vec(steps(), 0..5)) {
         let json = with(&body);
-        let mut options = DecodeOptions::default();
+        let mut mask = Mask::default();
         for path in &paths {
-            options.mask.insert(path.clone());
+            mask.insert(path.clone());
         }
         let paths: Vec<&[MaskStep]> = paths.iter().map(Vec::as_slice).collect();
         let expected = masked(&value(&json), &paths);
-        let decoded = Object::decode(json.as_bytes(), &options).unwrap();
+        let decoded = decode(&json, &mask, None);
         prop_assert_eq!(&decoded.to_value(), &expected);
-        prop_assert_eq!(&object(&json).without(&options.mask).to_value(), &expected);
-        prop_assert_eq!(&decoded.without(&options.mask).to_value(), &masked(&expected, &paths));
+        prop_assert_eq!(&object(&json).without(&mask).to_value(), &expected);
+        prop_assert_eq!(&decoded.without(&mask).to_value(), &masked(&expected, &paths));
     }
 }
 
@@ -381,9 +389,9 @@ fn nesting_up_to_the_limit_is_read_and_past_it_is_an_error() {
 #[test]
 fn what_is_too_deep_can_be_masked() {
     let json = with(&format!("{}{}", "[".repeat(500), "]".repeat(500)));
-    let mut options = DecodeOptions::default();
-    options.mask.insert(vec![MaskStep::Key("body".into())]);
-    let object = Object::decode(json.as_bytes(), &options).unwrap();
+    let mut mask = Mask::default();
+    mask.insert(vec![MaskStep::Key("body".into())]);
+    let object = decode(&json, &mask, None);
     assert_eq!(object.to_value(), json!({"metadata": {"name": "x"}}));
 }
 
@@ -438,21 +446,18 @@ fn errors_tell_the_place_and_nothing_of_the_content() {
 
 #[test]
 fn missing_type_meta_is_added_and_given_type_meta_wins() {
-    let options = DecodeOptions {
-        type_meta: Some(("v1".into(), "Pod".into())),
-        ..DecodeOptions::default()
-    };
-    let decode = |json: &str| Object::decode(json.as_bytes(), &options).unwrap();
-    let added = decode(r#"{"metadata":{"name":"x"}}"#);
+    let pod = ("v1".into(), "Pod".into());
+    let plain = |json: &str| decode(json, &Mask::default(), Some(&pod));
+    let added = plain(r#"{"metadata":{"name":"x"}}"#);
     assert_eq!((added.api_version(), added.kind()), ("v1", "Pod"));
-    let given = decode(r#"{"kind":"Other","metadata":{"name":"x","kind":"no"},"apiVersion":"v2"}"#);
+    let given = plain(r#"{"kind":"Other","metadata":{"name":"x","kind":"no"},"apiVersion":"v2"}"#);
     assert_eq!((given.api_version(), given.kind()), ("v2", "Other"));
     assert_eq!(given.root().len(), 3);
-    let half = decode(r#"{"kind":"Other","metadata":{"name":"x"}}"#);
+    let half = plain(r#"{"kind":"Other","metadata":{"name":"x"}}"#);
     assert_eq!((half.api_version(), half.kind()), ("v1", "Other"));
-    let mut masked = options.clone();
-    masked.mask.insert(vec![MaskStep::Key("kind".into())]);
-    let masked = Object::decode(br#"{"metadata":{"name":"x"}}"#, &masked).unwrap();
+    let mut mask = Mask::default();
+    mask.insert(vec![MaskStep::Key("kind".into())]);
+    let masked = decode(r#"{"metadata":{"name":"x"}}"#, &mask, Some(&pod));
     assert_eq!((masked.api_version(), masked.kind()), ("v1", ""));
 }
 
