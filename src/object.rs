@@ -138,9 +138,11 @@ impl Object {
             return self.clone();
         }
         with_encoder(|encoder| {
-            encoder.copy_masked(&self.0, mask.root());
-            // A tape of parts of a tape is one.
-            encoder.finish().map_or_else(|_| self.clone(), Self)
+            // Parts of a tape make a tape: neither step can fail.
+            match (encoder.copy_masked(&self.0, mask.root()), encoder.finish()) {
+                (Some(_), Ok(tape)) => Self(tape),
+                _ => self.clone(),
+            }
         })
     }
 

@@ -40,36 +40,6 @@ impl Path {
 /// statistic, so two that fall together do no harm.
 const PLACES: usize = 2048;
 
-/// A symbol that stood somewhere, and may stand there again.
-#[derive(Clone, Copy)]
-pub(super) struct Guess {
-    symbol: Symbol,
-    text: &'static str,
-    hash: u64,
-}
-
-impl Guess {
-    const NONE: Self = Self {
-        symbol: Symbol::new(0),
-        text: "",
-        hash: 0,
-    };
-
-    fn new(symbol: Symbol, hash: u64) -> Self {
-        Self {
-            symbol,
-            text: symbol.text(),
-            hash,
-        }
-    }
-
-    /// The text as it stands in JSON; empty if there is no guess.
-    #[inline]
-    pub(super) fn text(&self) -> &'static str {
-        self.text
-    }
-}
-
 /// Whether the values at one path tend to recur. Those that do not, such as uids, are soon not looked at.
 #[derive(Clone, Copy)]
 struct Habit {
@@ -77,7 +47,7 @@ struct Habit {
     values: u16,
     /// How many of them were or became symbols, or [`Habit::RESTING`].
     recurred: u16,
-    last: Guess,
+    last: Symbol,
 }
 
 impl Habit {
@@ -91,7 +61,7 @@ impl Habit {
     const NEW: Self = Self {
         values: 0,
         recurred: 0,
-        last: Guess::NONE,
+        last: Symbol::NONE,
     };
 
     fn is_worth_a_look(&mut self) -> bool {
@@ -143,7 +113,7 @@ pub(super) struct Encoder {
     /// By the path of the value.
     habits: Box<[Habit]>,
     /// Which key comes next, by the path of the value before it.
-    guesses: Box<[Guess]>,
+    guesses: Box<[Symbol]>,
     /// Something that is not UTF-8 was written and taken out again.
     broken: bool,
     /// For whoever reads the text, to be used again as well.
@@ -176,7 +146,7 @@ impl Encoder {
             out: Vec::with_capacity(4096),
             keys: Vec::with_capacity(64),
             habits: vec![Habit::NEW; PLACES].into_boxed_slice(),
-            guesses: vec![Guess::NONE; PLACES].into_boxed_slice(),
+            guesses: vec![Symbol::NONE; PLACES].into_boxed_slice(),
             broken: false,
             scratch: Vec::new(),
         }
@@ -255,40 +225,41 @@ impl Encoder {
         let symbol = SYMBOLS.intern(hash, text, Role::Value);
         habit.note(symbol.is_some());
         if plain && let Some(symbol) = symbol {
-            habit.last = Guess::new(symbol, hash);
+            habit.last = symbol;
         }
         symbol
     }
 
-    /// The string that stood last at a path, if it is a symbol.
+    /// The symbol that stood last at a path.
     #[inline]
-    pub(super) fn guess_string(&self, path: Path) -> Guess {
+    pub(super) fn guess_string(&self, path: Path) -> Symbol {
         self.habits
             .get(path.place())
-            .map_or(Guess::NONE, |habit| habit.last)
+            .map_or(Symbol::NONE, |habit| habit.last)
     }
 
     /// Writes a string value that was guessed.
     #[inline]
-    pub(super) fn guessed_string(&mut self, guess: Guess) {
-        tape::write_symbol(&mut self.out, guess.symbol);
+    pub(super) fn guessed_string(&mut self, guess: Symbol) {
+        tape::write_symbol(&mut self.out, guess);
     }
 
     /// The key that came last after the value at this path, or first in the map at it.
     #[inline]
-    pub(super) fn guess_key(&self, before: Path) -> Guess {
+    pub(super) fn guess_key(&self, before: Path) -> Symbol {
         self.guesses
             .get(before.place())
             .copied()
-            .unwrap_or(Guess::NONE)
+            .unwrap_or(Symbol::NONE)
     }
 
     /// Writes a key that was guessed; the path is that of its value.
     #[inline]
-    pub(super) fn guessed_key(&mut self, map: &mut Open, path: Path, guess: Guess) -> Path {
-        self.note_key(map, guess.hash);
-        tape::write_symbol(&mut self.out, guess.symbol);
-        path.under(guess.hash)
+    pub(super) fn guessed_key(&mut self, map: &mut Open, path: Path, guess: Symbol) -> Path {
+        let hash = guess.hash();
+        self.note_key(map, hash);
+        tape::write_symbol(&mut self.out, guess);
+        path.under(hash)
     }
 
     #[inline]
@@ -335,7 +306,7 @@ impl Encoder {
         match symbol {
             Some(symbol) => {
                 if plain && let Some(guess) = self.guesses.get_mut(before.place()) {
-                    *guess = Guess::new(symbol, hash);
+                    *guess = symbol;
                 }
                 tape::write_symbol(&mut self.out, symbol);
             }

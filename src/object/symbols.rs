@@ -69,6 +69,9 @@ pub(super) const WELL_KNOWN: [&str; 32] = [
 pub(super) struct Symbol(u16);
 
 impl Symbol {
+    /// No symbol; its text is empty.
+    pub(super) const NONE: Self = Self(u16::MAX);
+
     pub(super) const fn new(id: u16) -> Self {
         Self(id)
     }
