@@ -114,11 +114,12 @@ pub(super) struct Usage {
 
 pub(super) struct Symbols {
     /// Open addressing: the upper half is part of the hash, the lower the symbol's number plus one; 0 is free.
-    slots: [AtomicU32; SLOTS],
-    entries: [OnceLock<Entry>; MAX_SYMBOLS],
+    slots: &'static [AtomicU32],
     /// Strings seen lately that are no symbols: part of their hash above, how often below. A guess, and races only make it a
     /// worse one.
-    sightings: [AtomicU32; SIGHTINGS],
+    sightings: &'static [AtomicU32],
+    /// By the symbols' numbers.
+    entries: &'static [OnceLock<Entry>],
     usage: Mutex<Usage>,
     /// A copy of the number of symbols, to read without the lock.
     symbols: AtomicU32,
@@ -126,7 +127,13 @@ pub(super) struct Symbols {
 }
 
 /// The process's table.
-pub(super) static SYMBOLS: Symbols = Symbols::new();
+pub(super) static SYMBOLS: Symbols = {
+    // Each for itself: what is all zero takes no room in the program's file.
+    static SLOTS_OF_PROCESS: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
+    static SIGHTINGS_OF_PROCESS: [AtomicU32; SIGHTINGS] = [const { AtomicU32::new(0) }; SIGHTINGS];
+    static ENTRIES: [OnceLock<Entry>; MAX_SYMBOLS] = [const { OnceLock::new() }; MAX_SYMBOLS];
+    Symbols::new(&SLOTS_OF_PROCESS, &ENTRIES, &SIGHTINGS_OF_PROCESS)
+};
 
 /// Hashes a text; the same in the whole process, another one in each process.
 #[inline]
@@ -138,11 +145,15 @@ pub(super) fn hash(text: &[u8]) -> u64 {
 }
 
 impl Symbols {
-    pub(super) const fn new() -> Self {
+    const fn new(
+        slots: &'static [AtomicU32],
+        entries: &'static [OnceLock<Entry>],
+        sightings: &'static [AtomicU32],
+    ) -> Self {
         Self {
-            slots: [const { AtomicU32::new(0) }; SLOTS],
-            entries: [const { OnceLock::new() }; MAX_SYMBOLS],
-            sightings: [const { AtomicU32::new(0) }; SIGHTINGS],
+            slots,
+            entries,
+            sightings,
             usage: Mutex::new(Usage {
                 symbols: 0,
                 text: 0,
@@ -161,6 +172,7 @@ impl Symbols {
         });
     }
 
+    #[inline]
     fn entry(&self, symbol: Symbol) -> Option<&Entry> {
         self.entries.get(usize::from(symbol.0))?.get()
     }
@@ -175,7 +187,7 @@ impl Symbols {
     #[inline]
     fn probe(&self, hash: u64, text: &[u8]) -> Result<Symbol, Option<&AtomicU32>> {
         let tag = tag(hash);
-        for slot in slots_from(&self.slots, hash) {
+        for slot in slots_from(self.slots, hash) {
             let found = slot.load(Ordering::Acquire);
             if found == 0 {
                 return Err(Some(slot));
@@ -294,7 +306,7 @@ fn tag(hash: u64) -> u32 {
 fn slots_from(slots: &[AtomicU32], hash: u64) -> impl Iterator<Item = &AtomicU32> {
     #[allow(clippy::cast_possible_truncation)]
     let start = hash as usize % SLOTS;
-    let (before, from) = slots.split_at(start);
+    let (before, from) = slots.split_at_checked(start).unwrap_or_default();
     from.iter().chain(before)
 }
 
@@ -303,6 +315,16 @@ const _: () = assert!(MAX_SYMBOLS <= 0xd800 - 0x80);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn table() -> &'static Symbols {
+        let zeros = |count| {
+            let zeros: Vec<AtomicU32> = (0..count).map(|_| AtomicU32::new(0)).collect();
+            &*zeros.leak()
+        };
+        let entries: Vec<OnceLock<Entry>> = (0..MAX_SYMBOLS).map(|_| OnceLock::new()).collect();
+        let table = Symbols::new(zeros(SLOTS), entries.leak(), zeros(SIGHTINGS));
+        Box::leak(Box::new(table))
+    }
 
     fn intern(symbols: &Symbols, text: &str, role: Role) -> Option<Symbol> {
         symbols.intern(hash(text.as_bytes()), text.as_bytes(), role)
@@ -320,18 +342,18 @@ mod tests {
 
     #[test]
     fn a_key_enters_at_once_and_a_value_when_it_recurs() {
-        static TABLE: Symbols = Symbols::new();
-        let key = intern(&TABLE, "clusterIP", Role::Key).unwrap();
-        assert_eq!(intern(&TABLE, "clusterIP", Role::Value), Some(key));
-        assert_eq!(intern(&TABLE, "ClusterFirst", Role::Value), None);
-        let value = intern(&TABLE, "ClusterFirst", Role::Value).unwrap();
+        let table = table();
+        let key = intern(table, "clusterIP", Role::Key).unwrap();
+        assert_eq!(intern(table, "clusterIP", Role::Value), Some(key));
+        assert_eq!(intern(table, "ClusterFirst", Role::Value), None);
+        let value = intern(table, "ClusterFirst", Role::Value).unwrap();
         assert_ne!(key, value);
-        assert_eq!(TABLE.entry(value).unwrap().text, "ClusterFirst");
+        assert_eq!(table.entry(value).unwrap().text, "ClusterFirst");
     }
 
     #[test]
     fn millions_of_distinct_strings_stay_within_the_bounds() {
-        static TABLE: Symbols = Symbols::new();
+        let table = table();
         let mut text = String::new();
         for number in 0..2_000_000 {
             use std::fmt::Write;
@@ -343,10 +365,10 @@ mod tests {
                 Role::Value
             };
             for _ in 0..1 + number % 3 {
-                intern(&TABLE, &text, role);
+                intern(table, &text, role);
             }
         }
-        let usage = TABLE.usage();
+        let usage = table.usage();
         assert!(
             usage.symbols <= MAX_SYMBOLS && usage.text <= MAX_TEXT,
             "{usage:?}"
@@ -355,7 +377,7 @@ mod tests {
         // What is in it is still found, and what is not still does not enter.
         let first = "app.example.com/label-0-of-many";
         assert!(
-            TABLE
+            table
                 .find(hash(first.as_bytes()), first.as_bytes())
                 .is_some()
         );
@@ -363,34 +385,34 @@ mod tests {
 
     #[test]
     fn values_leave_room_for_keys() {
-        static TABLE: Symbols = Symbols::new();
+        let table = table();
         for number in 0..100_000 {
             let text = format!("value-{number}");
             for _ in 0..20 {
-                intern(&TABLE, &text, Role::Value);
+                intern(table, &text, Role::Value);
             }
         }
-        assert!(TABLE.usage().symbols <= MAX_SYMBOLS - SYMBOLS_FOR_KEYS);
+        assert!(table.usage().symbols <= MAX_SYMBOLS - SYMBOLS_FOR_KEYS);
         let key = "aKeyThatComesLate";
         for _ in 0..2 * MOST_SIGHTINGS {
-            intern(&TABLE, key, Role::Key);
+            intern(table, key, Role::Key);
         }
-        assert!(intern(&TABLE, key, Role::Key).is_some());
+        assert!(intern(table, key, Role::Key).is_some());
     }
 
     #[test]
     fn a_full_table_slows_nobody_down_and_long_texts_stay_out() {
-        static TABLE: Symbols = Symbols::new();
+        let table = table();
         let long = "x".repeat(MAX_SYMBOL_LEN + 1);
         for _ in 0..10 {
-            assert_eq!(intern(&TABLE, &long, Role::Key), None);
+            assert_eq!(intern(table, &long, Role::Key), None);
         }
-        assert_eq!(TABLE.usage(), Usage::default());
+        assert_eq!(table.usage(), Usage::default());
     }
 
     #[test]
     fn threads_agree_on_every_symbol() {
-        static TABLE: Symbols = Symbols::new();
+        let table = table();
         let texts: Vec<String> = (0..5000).map(|number| format!("text-{number}")).collect();
         let seen: Vec<Vec<Option<Symbol>>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
@@ -400,7 +422,7 @@ mod tests {
                         let mut symbols = vec![None; texts.len()];
                         for step in 0..texts.len() {
                             let at = (step * 7 + thread * 1250) % texts.len();
-                            symbols[at] = intern(&TABLE, &texts[at], Role::Key);
+                            symbols[at] = intern(table, &texts[at], Role::Key);
                         }
                         symbols
                     })
@@ -414,8 +436,8 @@ mod tests {
         for (at, text) in texts.iter().enumerate() {
             let symbol = seen[0][at].unwrap();
             assert!(seen.iter().all(|symbols| symbols[at] == Some(symbol)));
-            assert_eq!(TABLE.entry(symbol).unwrap().text, text);
+            assert_eq!(table.entry(symbol).unwrap().text, text);
         }
-        assert_eq!(TABLE.usage().symbols, texts.len());
+        assert_eq!(table.usage().symbols, texts.len());
     }
 }
