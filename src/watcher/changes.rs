@@ -89,6 +89,10 @@ impl Change {
 
 /// What changed since the last report: each object at most once, but for one that was deleted and created anew, which
 /// is there as both.
+///
+/// What came back to where it was is not reported, unless the state in between was in the store while the callback ran
+/// (or the reader of a stream was at work), which may have acted on it: then it is, as modified, or as deleted if it was
+/// never reported. So what is computed from the store in a callback is never left stale.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     changes: Vec<Change>,
@@ -187,9 +191,41 @@ impl Compare {
 #[derive(Debug)]
 pub(super) struct Pending {
     compare: Compare,
-    objects: BTreeMap<ObjectRef, (Option<Stored>, Option<Stored>)>,
+    objects: BTreeMap<ObjectRef, Gathered>,
     first: Option<Instant>,
     last: Option<Instant>,
+}
+
+/// What gathered for one object.
+#[derive(Debug)]
+struct Gathered {
+    /// As it was last reported.
+    before: Option<Stored>,
+    /// As it is.
+    after: Option<Stored>,
+    /// A state in between was in the store while the reader was at work, who may have acted on it: the object is then
+    /// reported even if it came back to where it was. This is that state.
+    seen: Option<Stored>,
+}
+
+impl Gathered {
+    /// The object's net change, if there is one to report.
+    fn into_changes(self, reference: &ObjectRef, compare: Compare) -> impl Iterator<Item = Change> {
+        let change = |kind, old, new| Some(Change::new(kind, reference, old, new));
+        let both = match (self.before, self.after, self.seen) {
+            (None, None, None) => [None, None],
+            (None, None, seen) => [change(ChangeKind::Deleted, seen, None), None],
+            (None, new, _) => [change(ChangeKind::Created, None, new), None],
+            (old, None, _) => [change(ChangeKind::Deleted, old, None), None],
+            (Some(old), Some(new), _) if old.uid() != new.uid() => [
+                change(ChangeKind::Deleted, Some(old), None),
+                change(ChangeKind::Created, None, Some(new)),
+            ],
+            (Some(old), Some(new), None) if compare.is_same(&old, &new) => [None, None],
+            (old, new, _) => [change(ChangeKind::Modified, old, new), None],
+        };
+        both.into_iter().flatten()
+    }
 }
 
 impl Pending {
@@ -203,40 +239,61 @@ impl Pending {
     }
 
     /// Adds what one event or relist changed at `now`. What changes nothing is passed over, so that it does not put
-    /// a debounced call off.
-    pub(super) fn add(&mut self, difference: &Difference, now: Instant) {
+    /// a debounced call off. `reading`: whether the reader is at work on earlier changes and may read the store.
+    pub(super) fn add(&mut self, difference: &Difference, now: Instant, reading: bool) {
         let Difference {
             reference,
             previous,
             current,
             ..
         } = difference;
+        let gathered = self.objects.get_mut(reference);
         if let (Some(old), Some(new)) = (previous, current)
             && old.uid() == new.uid()
             && self.compare.is_same(old, new)
         {
-            if let Some((_, after)) = self.objects.get_mut(reference) {
-                after.clone_from(current);
+            if let Some(gathered) = gathered {
+                gathered.after.clone_from(current);
             }
             return;
         }
-        match self.objects.get_mut(reference) {
-            Some((before, after)) => {
-                after.clone_from(current);
-                if before.is_none() && after.is_none() {
-                    self.objects.remove(reference);
-                }
-            }
-            None if previous.is_none() && current.is_none() => return,
-            None => {
-                self.objects
-                    .insert(reference.clone(), (previous.clone(), current.clone()));
-            }
+        let Some(gathered) = gathered else {
+            let seen = current.clone().filter(|_| reading);
+            let gathered = Gathered {
+                before: previous.clone(),
+                after: current.clone(),
+                seen,
+            };
+            self.objects.insert(reference.clone(), gathered);
+            self.first.get_or_insert(now);
+            self.last = Some(now);
+            return;
+        };
+        if reading {
+            gathered.seen = current.clone().or_else(|| gathered.seen.take());
         }
-        self.first.get_or_insert(now);
+        gathered.after.clone_from(current);
+        let is_nothing = matches!(
+            gathered,
+            Gathered {
+                before: None,
+                after: None,
+                seen: None
+            }
+        );
+        if is_nothing {
+            self.objects.remove(reference);
+        }
         self.last = Some(now);
         if self.objects.is_empty() {
             (self.first, self.last) = (None, None);
+        }
+    }
+
+    /// The reader begins to work: whatever is stored and not yet reported it may see.
+    pub(super) fn expose(&mut self) {
+        for gathered in self.objects.values_mut() {
+            gathered.seen.clone_from(&gathered.after);
         }
     }
 
@@ -252,31 +309,9 @@ impl Pending {
             initial_sync,
             ..Changes::default()
         };
-        for (reference, states) in std::mem::take(&mut self.objects) {
-            match states {
-                (None, None) => {}
-                (None, new) => {
-                    changes.push(Change::new(ChangeKind::Created, &reference, None, new));
-                }
-                (old, None) => {
-                    changes.push(Change::new(ChangeKind::Deleted, &reference, old, None));
-                }
-                (Some(old), Some(new)) if old.uid() != new.uid() => {
-                    changes.push(Change::new(
-                        ChangeKind::Deleted,
-                        &reference,
-                        Some(old),
-                        None,
-                    ));
-                    changes.push(Change::new(
-                        ChangeKind::Created,
-                        &reference,
-                        None,
-                        Some(new),
-                    ));
-                }
-                (Some(old), Some(new)) if self.compare.is_same(&old, &new) => {}
-                (old, new) => changes.push(Change::new(ChangeKind::Modified, &reference, old, new)),
+        for (reference, gathered) in std::mem::take(&mut self.objects) {
+            for change in gathered.into_changes(&reference, self.compare) {
+                changes.push(change);
             }
         }
         changes
@@ -305,7 +340,7 @@ mod tests {
         for pair in states.windows(2) {
             let difference =
                 Difference::new(ObjectRef::cluster("x"), pair[0].clone(), pair[1].clone());
-            pending.add(&difference, Instant::now());
+            pending.add(&difference, Instant::now(), false);
         }
         let changes = pending.take(false);
         assert_eq!(
@@ -370,10 +405,10 @@ mod tests {
             state("1", "1", "a"),
             state("1", "2", "a"),
         );
-        pending.add(&same, Instant::now());
+        pending.add(&same, Instant::now(), false);
         assert_eq!(pending.times(), None);
         let mut pending = Pending::new(Compare::Version);
-        pending.add(&same, Instant::now());
+        pending.add(&same, Instant::now(), false);
         assert_eq!(
             pending.take(false).modified(),
             1,
@@ -395,6 +430,7 @@ mod tests {
             pending.add(
                 &Difference::new(reference.clone(), pair[0].clone(), pair[1].clone()),
                 Instant::now(),
+                false,
             );
         }
         let changes = pending.take(false);
@@ -411,6 +447,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reader_at_work_may_have_seen_is_told_even_if_it_is_undone() {
+        let there_and_back = [
+            state("1", "1", "a"),
+            state("1", "2", "b"),
+            state("1", "3", "a"),
+        ];
+        let fleeting = [None, state("1", "1", "a"), None];
+        for (states, kind) in [
+            (there_and_back, ChangeKind::Modified),
+            (fleeting, ChangeKind::Deleted),
+        ] {
+            for reading in [[true, false], [true, true]] {
+                let mut pending = Pending::new(Compare::Content);
+                for (pair, reading) in states.windows(2).zip(reading) {
+                    let difference =
+                        Difference::new(ObjectRef::cluster("x"), pair[0].clone(), pair[1].clone());
+                    pending.add(&difference, Instant::now(), reading);
+                }
+                let changes = pending.take(false);
+                let kinds: Vec<_> = changes.iter().map(Change::kind).collect();
+                assert_eq!(kinds, [kind]);
+            }
+        }
+    }
+
+    #[test]
     fn keys_before_and_after_are_told() {
         let mut pending = Pending::new(Compare::Content);
         pending.add(
@@ -420,10 +482,12 @@ mod tests {
                 state("1", "2", "b"),
             ),
             Instant::now(),
+            false,
         );
         pending.add(
             &Difference::new(ObjectRef::cluster("x"), state("1", "2", "b"), None),
             Instant::now(),
+            false,
         );
         let changes = pending.take(false);
         let change = changes.iter().next().unwrap();

@@ -32,7 +32,7 @@ impl ConfigError {
 
 /// What stands between a watcher and its server, as [`Status`](super::Status) shows it. Cheap to clone.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("watcher of {}: {}: {}{}", .0.watcher, .0.operation, .0.problem, .0.hint())]
+#[error("watcher of {}: {}{}{}", .0.watcher, .0.operation(), .0.problem, .0.hint())]
 pub struct WatchError(Arc<Inner>);
 
 #[derive(Debug)]
@@ -99,6 +99,15 @@ impl Problem {
 }
 
 impl Inner {
+    /// What was being done; the client's errors say so themselves.
+    fn operation(&self) -> String {
+        if self.problem.client_error().is_some() {
+            String::new()
+        } else {
+            format!("{}: ", self.operation)
+        }
+    }
+
     fn hint(&self) -> &'static str {
         match &self.problem {
             Problem::Client(error) if error.is_forbidden() => {

@@ -31,6 +31,8 @@ struct Gathered {
     synced: Option<usize>,
     /// Changes after the initial sync.
     live: Pending,
+    /// Whether the reader is at work on what it was told.
+    reading: bool,
     closed: bool,
 }
 
@@ -67,6 +69,7 @@ impl Subscribers {
                 initial: during_sync.then(|| Pending::new(compare)),
                 synced: None,
                 live: Pending::new(compare),
+                reading: false,
                 closed: registered.closed,
             }),
             news: Notify::new(),
@@ -94,15 +97,16 @@ impl Subscribers {
         }
         let now = Instant::now();
         self.each(|gathered| {
+            let reading = gathered.reading;
             let pending = if initial_sync {
                 gathered.initial.as_mut()
             } else {
                 Some(&mut gathered.live)
             };
             if let Some(pending) = pending {
-                differences
-                    .iter()
-                    .for_each(|difference| pending.add(difference, now));
+                for difference in differences {
+                    pending.add(difference, now, reading);
+                }
             }
         });
     }
@@ -152,38 +156,53 @@ impl Subscription {
 
     fn gathered(&mut self, now: Instant) -> Ready {
         let mut gathered = self.inbox.gathered.lock();
-        let Gathered {
-            initial,
-            synced,
-            live,
-            closed,
-        } = &mut *gathered;
-        // What was found during the sync is told before its end, the end before what came after it.
-        let (pending, at_once, is_initial) = match initial {
-            Some(pending) if pending.times().is_some() => {
-                (pending, synced.is_some() || *closed, true)
+        gathered.reading = false;
+        let ready = gathered.ready(now, self.debounce, self.previous);
+        if let Ready::Now(notice) = &ready {
+            gathered.reading = true;
+            gathered.live.expose();
+            if matches!(notice, Notice::Changes(_)) {
+                self.previous = Some(now);
             }
+        }
+        ready
+    }
+}
+
+impl Gathered {
+    /// What is due by now.
+    fn ready(&mut self, now: Instant, debounce: Debounce, previous: Option<Instant>) -> Ready {
+        // What was found during the sync is told before its end, the end before what came after it.
+        let has_initial = self
+            .initial
+            .as_ref()
+            .is_some_and(|pending| pending.times().is_some());
+        let (pending, at_once) = match &mut self.initial {
+            Some(pending) if has_initial => (pending, self.synced.is_some() || self.closed),
             _ => {
-                if let Some(count) = synced.take() {
-                    *initial = None;
+                if let Some(count) = self.synced.take() {
+                    self.initial = None;
                     return Ready::Now(Notice::Synced(count));
                 }
-                (live, *closed, false)
+                (&mut self.live, self.closed)
             }
         };
         let Some((first, last)) = pending.times() else {
-            return if *closed { Ready::End } else { Ready::Never };
+            return if self.closed {
+                Ready::End
+            } else {
+                Ready::Never
+            };
         };
-        let due = self.debounce.due(first, last, self.previous);
+        let due = debounce.due(first, last, previous);
         if !at_once && due > now {
             return Ready::At(due);
         }
-        let changes = pending.take(is_initial);
+        let changes = pending.take(has_initial);
         if changes.is_empty() {
-            drop(gathered);
-            return self.gathered(now);
+            // All of it came to nothing.
+            return self.ready(now, debounce, previous);
         }
-        self.previous = Some(now);
         Ready::Now(Notice::Changes(changes))
     }
 }

@@ -339,6 +339,41 @@ async fn reads_in_a_callback_show_at_least_its_changes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_running_callback_may_have_read_is_told_even_if_it_is_undone() {
+    let (mut server, client) = scripted();
+    let (sender, mut calls) = mpsc::unbounded_channel();
+    let config = config()
+        .debounce(Debounce::none())
+        .on_change(move |_, changes| {
+            let sender = sender.clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                let _ = sender.send(rows(&changes));
+            }
+        });
+    let _watcher = Watcher::start(&client, config).unwrap();
+    server
+        .list()
+        .await
+        .items("10", &[config_map("a", "1", "x")]);
+    let stream = server.watch("10").await.stream();
+    stream.event("ADDED", &config_map("b", "11", "x"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // While the callback runs, it may read these two states, which it is never told of as such.
+    stream.event("MODIFIED", &config_map("a", "12", "y"));
+    stream.event("ADDED", &config_map("c", "13", "x"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stream.event("MODIFIED", &config_map("a", "14", "x"));
+    stream.event("DELETED", &config_map("c", "15", "x"));
+    assert_eq!(calls.recv().await.unwrap(), created(&["b"]));
+    let expected = [
+        (ChangeKind::Modified, "a".to_owned()),
+        (ChangeKind::Deleted, "c".to_owned()),
+    ];
+    assert_eq!(calls.recv().await.unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deletion_carries_the_last_known_object() {
     let (_server, watcher, stream, _calls, _start) = recorded(Debounce::none()).await;
     let mut changes = watcher.changes();
