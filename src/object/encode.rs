@@ -15,7 +15,7 @@ use super::value_ref::text_of;
 
 /// A value shorter than this takes no more room than a symbol.
 const MIN_SYMBOL_LEN: usize = 3;
-/// A scratch buffer that has grown past this is not kept: one huge object shall not cost its size in every thread for ever.
+/// A scratch buffer that has grown past these bytes is not kept: one huge object shall not cost its size in every thread for ever.
 const SCRATCH_KEPT: usize = 256 * 1024;
 
 /// Where in a document a value stands, places in arrays left out: what tells `metadata.name` from `ports[*].name`.
@@ -24,10 +24,19 @@ pub(super) struct Path(u64);
 
 impl Path {
     pub(super) const ROOT: Self = Self(0);
+    /// Anywhere in the data of a Secret or a ConfigMap. Symbols live as long as the process, and a secret that was deleted
+    /// shall not, so nothing there becomes one.
+    const DATA: Self = Self(u64::MAX);
 
+    /// Of the value under a key, of which this is the hash and the text.
     #[inline]
-    fn under(self, key: u64) -> Self {
-        Self((self.0.rotate_left(23) ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    fn under(self, hash: u64, key: &[u8]) -> Self {
+        if self == Self::DATA
+            || self == Self::ROOT && matches!(key, b"data" | b"stringData" | b"binaryData")
+        {
+            return Self::DATA;
+        }
+        Self((self.0.rotate_left(23) ^ hash).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     #[allow(clippy::cast_possible_truncation)]
@@ -132,10 +141,9 @@ pub(super) fn with_encoder<R>(work: impl FnOnce(&mut Encoder) -> R) -> R {
         .unwrap_or_else(|| Box::new(Encoder::new()));
     encoder.clear();
     let result = work(&mut encoder);
-    if encoder.out.capacity() <= SCRATCH_KEPT {
-        // Fails only while the thread ends; then the encoder goes too.
-        let _ = ENCODER.try_with(|cell| cell.set(Some(encoder)));
-    }
+    encoder.shrink();
+    // Fails only while the thread ends; then the encoder goes too.
+    let _ = ENCODER.try_with(|cell| cell.set(Some(encoder)));
     result
 }
 
@@ -156,6 +164,15 @@ impl Encoder {
         self.broken = false;
         self.out.clear();
         self.keys.clear();
+    }
+
+    fn shrink(&mut self) {
+        if self.out.capacity() > SCRATCH_KEPT {
+            self.out = Vec::new();
+        }
+        if self.keys.capacity() > SCRATCH_KEPT / size_of::<Written>() {
+            self.keys = Vec::new();
+        }
     }
 
     /// A buffer to use while text is read.
@@ -214,7 +231,7 @@ impl Encoder {
 
     #[inline]
     fn recurring(&mut self, path: Path, text: &[u8], plain: bool) -> Option<Symbol> {
-        if !(MIN_SYMBOL_LEN..=MAX_SYMBOL_LEN).contains(&text.len()) {
+        if !(MIN_SYMBOL_LEN..=MAX_SYMBOL_LEN).contains(&text.len()) || path == Path::DATA {
             return None;
         }
         let habit = self.habits.get_mut(path.place())?;
@@ -259,7 +276,7 @@ impl Encoder {
         let hash = guess.hash();
         self.note_key(map, hash);
         tape::write_symbol(&mut self.out, guess);
-        path.under(hash)
+        path.under(hash, guess.text().as_bytes())
     }
 
     #[inline]
@@ -312,7 +329,7 @@ impl Encoder {
             }
             None => tape::write_text(&mut self.out, key),
         }
-        path.under(hash)
+        path.under(hash, key)
     }
 
     /// Whether the innermost map has a key.

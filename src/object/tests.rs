@@ -343,6 +343,23 @@ fn a_string_is_the_same_whether_it_became_a_symbol_or_not() {
 }
 
 #[test]
+fn what_a_secret_holds_does_not_outlive_it() {
+    let known = |text: &str| symbols::SYMBOLS.find(symbols::hash(text.as_bytes()), text.as_bytes());
+    for at in 0..20 {
+        let json = r#"{"metadata":{"name":"x"},"data":{"deep":{"password":["hunter2-of-this-test"]}},"stringData":{"password":"hunter2-of-this-test"},
+            "spec":{"data":"told-twice-in-this-test"}}"#;
+        let json = if at % 2 == 0 {
+            json.to_owned()
+        } else {
+            value(json).to_string()
+        };
+        assert_eq!(object(&json).to_value(), value(&json));
+    }
+    assert!(known("hunter2-of-this-test").is_none());
+    assert!(known("told-twice-in-this-test").is_some());
+}
+
+#[test]
 fn the_last_of_many_duplicate_keys_counts() {
     let entries: Vec<String> = (0..5000)
         .map(|at| format!(r#""key-{}":{{"at":{at}}}"#, at % 70))
