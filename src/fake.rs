@@ -28,6 +28,7 @@
 
 mod body;
 mod builtin;
+mod cell;
 mod clock;
 mod crd;
 mod decode;

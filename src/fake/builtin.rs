@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use super::registry::{
-    GroupResource, Resource, ScalePaths, Subresource, Traits, Version, default_columns,
+    GroupResource, Resource, ScalePaths, Subresource, Traits, Version,
 };
-use super::schema;
+use super::{schema, table};
 
 const TABLE: &str = "
 /v1 bindings Binding N verbs=create
@@ -153,7 +153,7 @@ fn read(line: &'static str) -> Option<Resource> {
         deprecation: None,
         subresources,
         selectable,
-        columns: default_columns(),
+        columns: table::built_in_columns(kind).into(),
     });
     Some(resource)
 }
