@@ -36,10 +36,13 @@ mod defaults;
 mod discovery;
 mod fault;
 mod fieldset;
+mod helpers;
 mod kinds;
 mod managed;
+mod manifest;
 mod meta;
 mod negotiate;
+mod openapi;
 mod patch;
 mod query;
 mod rbac;
@@ -49,6 +52,7 @@ mod rest;
 mod review;
 mod route;
 mod scale;
+mod scenario;
 mod schema;
 mod select;
 mod serve;
@@ -61,6 +65,8 @@ mod watch;
 
 pub use body::FakeBody;
 pub use fault::{Fault, FaultId};
+pub use manifest::LoadError;
+pub use scenario::ScenarioError;
 pub use serve::FakeServer;
 pub use state::RequestRecord;
 
@@ -243,6 +249,7 @@ impl FakeClusterBuilder {
                 shared: Arc::new(Shared {
                     state: Mutex::new(state),
                     tokens: Mutex::new(HashMap::new()),
+                    tls: Mutex::new(None),
                     restarted: Notify::new(),
                 }),
                 identity: Identity::User(User::admin()),
@@ -501,6 +508,21 @@ impl FakeCluster {
         }
     }
 
+    /// Empties a namespace's list of finalizers, through its own path.
+    fn finalize_namespace(&self, name: &str, object: &Value) -> Result<(), FakeError> {
+        let gvr = Gvr::new("", "v1", "namespaces");
+        let reference = ObjectRef::new(Some(name), name);
+        self.request(
+            "finalize",
+            &Method::PUT,
+            &gvr,
+            &reference,
+            "finalize",
+            Some(object),
+        )
+        .map(drop)
+    }
+
     fn write(
         &self,
         operation: &'static str,
@@ -626,6 +648,7 @@ impl FakeCluster {
                 query: &Query::default(),
                 body: body.as_bytes(),
                 user: &User::admin(),
+                direct: true,
             },
             &[],
         );

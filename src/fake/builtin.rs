@@ -7,9 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use super::registry::{
-    GroupResource, Resource, ScalePaths, Subresource, Traits, Version,
-};
+use super::registry::{GroupResource, Resource, ScalePaths, Subresource, Traits, Version};
 use super::{schema, table};
 
 const TABLE: &str = "

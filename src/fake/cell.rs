@@ -6,7 +6,9 @@ type Object = Map<String, Value>;
 type Rule = fn(&Object) -> String;
 
 const RULES: [(&str, Rule); 24] = [
-    ("cluster-ip", |object| or(text(object, "/spec/clusterIP"), "<none>")),
+    ("cluster-ip", |object| {
+        or(text(object, "/spec/clusterIP"), "<none>")
+    }),
     ("containers", |object| containers(object, "name")),
     ("endpoints", |object| {
         let addresses = each(object, "/subsets").flat_map(|subset| field_list(subset, "addresses"));
@@ -20,24 +22,44 @@ const RULES: [(&str, Rule); 24] = [
     ("images", |object| containers(object, "image")),
     ("ingress-address", |object| load_balancer(object)),
     ("ingress-hosts", |object| {
-        or(limited(each(object, "/spec/rules").map(|rule| field(rule, "host")).collect()), "*")
+        or(
+            limited(
+                each(object, "/spec/rules")
+                    .map(|rule| field(rule, "host"))
+                    .collect(),
+            ),
+            "*",
+        )
     }),
     ("ingress-ports", |object| {
         let secure = object.pointer("/spec/tls").is_some();
         if secure { "80, 443" } else { "80" }.to_owned()
     }),
     ("job-completions", |object| {
-        format!("{}/{}", number(object, "/status/succeeded"), number(object, "/spec/completions"))
+        format!(
+            "{}/{}",
+            number(object, "/status/succeeded"),
+            number(object, "/spec/completions")
+        )
     }),
     ("job-status", |object| {
         each(object, "/status/conditions")
             .find(|condition| field(condition, "status") == "True")
-            .map_or_else(|| "Running".to_owned(), |condition| field(condition, "type"))
+            .map_or_else(
+                || "Running".to_owned(),
+                |condition| field(condition, "type"),
+            )
     }),
-    ("label-selector", |object| labels(object, "/spec/selector/matchLabels")),
-    ("node-name", |object| or(text(object, "/spec/nodeName"), "<none>")),
+    ("label-selector", |object| {
+        labels(object, "/spec/selector/matchLabels")
+    }),
+    ("node-name", |object| {
+        or(text(object, "/spec/nodeName"), "<none>")
+    }),
     ("node-roles", |object| {
-        let roles = object.pointer("/metadata/labels").and_then(Value::as_object);
+        let roles = object
+            .pointer("/metadata/labels")
+            .and_then(Value::as_object);
         let roles: Vec<String> = roles
             .into_iter()
             .flat_map(Map::keys)
@@ -46,10 +68,13 @@ const RULES: [(&str, Rule); 24] = [
             .collect();
         or(roles.join(","), "<none>")
     }),
-    ("node-selector", |object| labels(object, "/spec/template/spec/nodeSelector")),
+    ("node-selector", |object| {
+        labels(object, "/spec/template/spec/nodeSelector")
+    }),
     ("node-status", |object| {
-        let ready = each(object, "/status/conditions")
-            .any(|condition| field(condition, "type") == "Ready" && field(condition, "status") == "True");
+        let ready = each(object, "/status/conditions").any(|condition| {
+            field(condition, "type") == "Ready" && field(condition, "status") == "True"
+        });
         let status = if ready { "Ready" } else { "NotReady" };
         if object.pointer("/spec/unschedulable") == Some(&Value::Bool(true)) {
             format!("{status},SchedulingDisabled")
@@ -57,9 +82,13 @@ const RULES: [(&str, Rule); 24] = [
             status.to_owned()
         }
     }),
-    ("nominated-node", |object| or(text(object, "/status/nominatedNodeName"), "<none>")),
+    ("nominated-node", |object| {
+        or(text(object, "/status/nominatedNodeName"), "<none>")
+    }),
     ("none", |_| "<none>".to_owned()),
-    ("pod-ip", |object| or(text(object, "/status/podIP"), "<none>")),
+    ("pod-ip", |object| {
+        or(text(object, "/status/podIP"), "<none>")
+    }),
     ("pod-ready", |object| {
         let ready = each(object, "/status/containerStatuses")
             .filter(|status| status.get("ready") == Some(&Value::Bool(true)))
@@ -72,29 +101,56 @@ const RULES: [(&str, Rule); 24] = [
             .sum::<i64>()
             .to_string()
     }),
-    ("pod-selector", |object| labels(object, "/spec/podSelector/matchLabels")),
+    ("pod-selector", |object| {
+        labels(object, "/spec/podSelector/matchLabels")
+    }),
     ("pod-status", |object| {
         if object.pointer("/metadata/deletionTimestamp").is_some() {
             "Terminating".to_owned()
         } else {
-            or(text(object, "/status/reason"), &text(object, "/status/phase"))
+            or(
+                text(object, "/status/reason"),
+                &text(object, "/status/phase"),
+            )
         }
     }),
     ("ready-of-replicas", |object| {
-        format!("{}/{}", number(object, "/status/readyReplicas"), number(object, "/spec/replicas"))
+        format!(
+            "{}/{}",
+            number(object, "/status/readyReplicas"),
+            number(object, "/spec/replicas")
+        )
     }),
 ];
 
 const MORE_RULES: [(&str, Rule); 5] = [
-    ("role", |object| format!("{}/{}", text(object, "/roleRef/kind"), text(object, "/roleRef/name"))),
+    ("role", |object| {
+        format!(
+            "{}/{}",
+            text(object, "/roleRef/kind"),
+            text(object, "/roleRef/name")
+        )
+    }),
     ("service-ports", service_ports),
-    ("service-selector", |object| labels(object, "/spec/selector")),
+    ("service-selector", |object| {
+        labels(object, "/spec/selector")
+    }),
     ("slice-endpoints", |object| {
-        let addresses = each(object, "/endpoints").flat_map(|endpoint| field_list(endpoint, "addresses"));
-        limited(addresses.filter_map(Value::as_str).map(str::to_owned).collect())
+        let addresses =
+            each(object, "/endpoints").flat_map(|endpoint| field_list(endpoint, "addresses"));
+        limited(
+            addresses
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        )
     }),
     ("slice-ports", |object| {
-        limited(each(object, "/ports").map(|port| field(port, "port")).collect())
+        limited(
+            each(object, "/ports")
+                .map(|port| field(port, "port"))
+                .collect(),
+        )
     }),
 ];
 
@@ -152,7 +208,11 @@ fn field(value: &Value, key: &str) -> String {
 }
 
 fn field_list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(key).and_then(Value::as_array).into_iter().flatten()
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn each<'a>(object: &'a Object, path: &str) -> impl Iterator<Item = &'a Value> {
@@ -164,7 +224,11 @@ fn each<'a>(object: &'a Object, path: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 fn or(text: String, instead: &str) -> String {
-    if text.is_empty() { instead.to_owned() } else { text }
+    if text.is_empty() {
+        instead.to_owned()
+    } else {
+        text
+    }
 }
 
 /// Three of many, and how many more there are.
@@ -215,7 +279,11 @@ fn service_ports(object: &Object) -> String {
     let ports: Vec<String> = each(object, "/spec/ports")
         .map(|port| {
             let node = field(port, "nodePort");
-            let node = if node.is_empty() { node } else { format!(":{node}") };
+            let node = if node.is_empty() {
+                node
+            } else {
+                format!(":{node}")
+            };
             format!("{}{node}/{}", field(port, "port"), field(port, "protocol"))
         })
         .collect();

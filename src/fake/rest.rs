@@ -74,6 +74,8 @@ pub(super) struct Call<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
     pub(super) user: &'a User,
+    /// By the cluster's own methods: a status in a written object is stored.
+    pub(super) direct: bool,
     pub(super) resource: Arc<Resource>,
     pub(super) version: usize,
     /// Texts of Warning headers, sent with refusals too.

@@ -35,12 +35,15 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
             let mut changed = present;
             if content_type(call.headers) == "application/json-patch+json" {
                 let operations: Vec<patch::json::Operation> = serde_json::from_slice(call.body)
-                    .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
-                changed =
-                    patch::json::apply(&operations, changed).map_err(|_| ApiError::patch_refused())?;
+                    .map_err(|error| {
+                        ApiError::bad_request(format!("error decoding patch: {error}"))
+                    })?;
+                changed = patch::json::apply(&operations, changed)
+                    .map_err(|_| ApiError::patch_refused())?;
             } else {
-                let document = decode::yaml(call.body)
-                    .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+                let document = decode::yaml(call.body).map_err(|error| {
+                    ApiError::bad_request(format!("error decoding patch: {error}"))
+                })?;
                 patch::merge::apply(&mut changed, document.value);
             }
             (changed, options)
@@ -105,7 +108,13 @@ fn set(object: &mut Object, path: &[String], value: Value) {
 fn view(object: &Object, paths: &ScalePaths) -> Value {
     let number = |path: &[String]| at(object, path).and_then(Value::as_i64).unwrap_or_default();
     let mut metadata = Map::new();
-    for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+    for key in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
         if let Some(value) = meta::of(object).and_then(|metadata| metadata.get(key)) {
             metadata.insert(key.to_owned(), value.clone());
         }
@@ -114,13 +123,16 @@ fn view(object: &Object, paths: &ScalePaths) -> Value {
     let selector = paths.selector.as_ref().and_then(|path| at(object, path));
     let selector = match selector {
         Some(Value::String(text)) => Some(text.clone()),
-        Some(selector) => selector.get("matchLabels").and_then(Value::as_object).map(|labels| {
-            let pairs: Vec<String> = labels
-                .iter()
-                .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-                .collect();
-            pairs.join(",")
-        }),
+        Some(selector) => selector
+            .get("matchLabels")
+            .and_then(Value::as_object)
+            .map(|labels| {
+                let pairs: Vec<String> = labels
+                    .iter()
+                    .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+                    .collect();
+                pairs.join(",")
+            }),
         None => None,
     };
     if let (Some(selector), Value::Object(status)) = (selector, &mut status) {

@@ -1,11 +1,20 @@
 //! The cluster on a loopback socket, for kubectl and other processes.
+//!
+//! One port speaks TLS and plain HTTP: the first byte tells them apart. TLS is there because kubectl and client-go send
+//! no token without it.
 
-use std::future::Future;
+mod tls;
+
+pub(super) use tls::Identity as TlsIdentity;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -19,12 +28,15 @@ use super::{FakeCluster, User};
 
 /// How long a graceful shutdown waits for answers under way; an open watch would never end by itself.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
+/// The first byte of a TLS connection.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A [`FakeCluster`] behind a socket. Dropping it closes the socket and all connections at once.
 #[derive(Debug)]
 pub struct FakeServer {
     address: SocketAddr,
     token: String,
+    authority: std::sync::Arc<str>,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -38,7 +50,7 @@ impl FakeCluster {
         self.serve_on(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Serves the cluster on an address. There is no TLS: keep it on loopback.
+    /// Serves the cluster on an address, such as the one it had before. It is a toy: keep it on loopback.
     ///
     /// # Errors
     /// When the address cannot be listened on.
@@ -49,14 +61,28 @@ impl FakeCluster {
             shared: std::sync::Arc::clone(&self.service.shared),
             identity: Identity::Token,
         };
+        let identity = self.tls_identity(address)?;
+        let authority = std::sync::Arc::clone(&identity.authority);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(accept(listener, service, stop.clone()));
+        let task = tokio::spawn(accept(listener, service, identity, stop.clone()));
         Ok(FakeServer {
             address,
             token: self.admin_token(),
+            authority,
             stop,
             task: Some(task),
         })
+    }
+
+    /// The cluster's certificates, the same for every server of it.
+    fn tls_identity(&self, address: SocketAddr) -> io::Result<TlsIdentity> {
+        let mut known = self.service.shared.tls.lock();
+        if let Some(identity) = &*known {
+            return Ok(identity.clone());
+        }
+        let identity = TlsIdentity::new(address.ip())?;
+        *known = Some(identity.clone());
+        Ok(identity)
     }
 
     /// The bearer token of the administrator; made from the seed.
@@ -91,9 +117,19 @@ impl FakeServer {
         self.address
     }
 
-    /// Its URL, such as `http://127.0.0.1:40123`.
+    /// Its URL, such as `https://127.0.0.1:40123`; the kubeconfig has it, too.
     pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Its URL for clients without TLS.
+    pub fn http_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The certificate, in PEM, that [`FakeServer::url`] is to be trusted by.
+    pub fn certificate_authority(&self) -> &str {
+        &self.authority
     }
 
     /// A kubeconfig for the administrator.
@@ -107,7 +143,13 @@ impl FakeServer {
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "fake", "cluster": {"server": self.url()}}],
+            "clusters": [{
+                "name": "fake",
+                "cluster": {
+                    "server": self.url(),
+                    "certificate-authority-data": STANDARD.encode(self.authority.as_bytes()),
+                },
+            }],
             "users": [{"name": "fake", "user": {"token": token}}],
             "contexts": [{
                 "name": "fake",
@@ -154,14 +196,24 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Accepts until told to stop; owns the connections, so that they end with it.
-async fn accept(listener: TcpListener, service: FakeService, stop: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    service: FakeService,
+    identity: TlsIdentity,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, service.clone(), stop.clone()));
+                    connections.spawn(connection(
+                        stream,
+                        service.clone(),
+                        identity.clone(),
+                        stop.clone(),
+                    ));
                 }
                 // Out of file descriptors: others may close some.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -173,23 +225,43 @@ async fn accept(listener: TcpListener, service: FakeService, stop: CancellationT
     while connections.join_next().await.is_some() {}
 }
 
-fn connection(
+async fn connection(
     stream: TcpStream,
     service: FakeService,
+    identity: TlsIdentity,
     stop: CancellationToken,
-) -> impl Future<Output = ()> + Send {
+) {
     let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    let peeked = tokio::select! {
+        peeked = stream.peek(&mut first) => peeked,
+        () = stop.cancelled() => return,
+    };
+    match peeked {
+        Ok(1) if first[0] == TLS_HANDSHAKE => {
+            // A handshake that fails is the client's business.
+            if let Ok(stream) = identity.acceptor.accept(stream).await {
+                exchange(TokioIo::new(stream), service, stop).await;
+            }
+        }
+        Ok(1) => exchange(TokioIo::new(stream), service, stop).await,
+        _ => {}
+    }
+}
+
+async fn exchange<S>(stream: S, service: FakeService, stop: CancellationToken)
+where
+    S: Read + Write + Unpin + Send + 'static,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    async move {
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            // How a connection ends is the client's business.
-            _ = connection.as_mut() => return,
-            () = stop.cancelled() => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        let _ = tokio::time::timeout(SHUTDOWN_GRACE, connection).await;
+        .serve_connection(stream, TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // How a connection ends is the client's business.
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => {}
     }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, connection).await;
 }

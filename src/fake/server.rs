@@ -26,7 +26,7 @@ use super::route::RequestInfo;
 use super::state::{RequestRecord, Shared, State};
 use super::status::ApiError;
 use super::watch::{Watch, broken};
-use super::{decode, discovery, table};
+use super::{decode, discovery, openapi, table};
 
 /// Who is asking when the request itself does not say.
 #[derive(Clone, Debug)]
@@ -150,6 +150,7 @@ impl FakeService {
                         query: &query,
                         body: &body,
                         user: &user,
+                        direct: false,
                     },
                     &stream,
                 ),
@@ -200,6 +201,12 @@ impl FakeService {
                 state.store.compact(now);
                 json_reply(200, &json!({"compacted": now}), Vec::new())
             }
+            (&Method::GET, ["openapi", rest @ ..]) => {
+                match openapi::answer(&state.registry, rest) {
+                    Some(document) => json_reply(200, &document, Vec::new()),
+                    None => refusal(&ApiError::page_not_found(), Vec::new()),
+                }
+            }
             (&Method::GET, _) => {
                 match discovery::answer(&state.registry, &segments, asked.headers) {
                     Some(found) => match negotiate::by_route(asked.headers).and(found) {
@@ -249,6 +256,7 @@ impl FakeService {
             headers: asked.headers,
             body: asked.body,
             user: asked.user,
+            direct: asked.direct,
             resource: Arc::clone(&resource),
             version,
             warnings: Vec::new(),
@@ -340,6 +348,8 @@ pub(super) struct Asked<'a> {
     pub(super) query: &'a Query,
     pub(super) body: &'a [u8],
     pub(super) user: &'a User,
+    /// By the cluster's own methods: a status in a written object is stored.
+    pub(super) direct: bool,
 }
 
 /// A lenient cluster serves a resource from its first object on: kind and scope are taken from it.

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::fault::Faults;
 use super::rbac::User;
 use super::registry::Registry;
+use super::serve::TlsIdentity;
 use super::store::Store;
 
 /// How many requests are remembered; older ones are only counted.
@@ -76,6 +77,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     /// Bearer tokens.
     pub(super) tokens: Mutex<HashMap<String, User>>,
+    /// Made when the cluster is first served.
+    pub(super) tls: Mutex<Option<TlsIdentity>>,
     /// Wakes every watch when the server restarts.
     pub(super) restarted: Notify,
 }

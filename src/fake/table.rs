@@ -199,7 +199,9 @@ fn cell(entry: &Entry, column: &Column, now: i64) -> Value {
     let value = at(object, source);
     match (column.kind.as_str(), value) {
         ("date", value) if column.name != "Created At" => json!(age(value, now)),
-        (_, None | Some(Value::Null)) if column.kind == "integer" && source.starts_with(".status") => {
+        (_, None | Some(Value::Null))
+            if column.kind == "integer" && source.starts_with(".status") =>
+        {
             json!(0)
         }
         (_, None | Some(Value::Null)) => Value::Null,
@@ -274,7 +276,11 @@ mod tests {
             let (kind, _) = line.split_once(": ").unwrap();
             for column in built_in_columns(kind) {
                 let named = !column.source.starts_with(['.', '#', '@']);
-                assert!(!named || super::super::cell::knows(&column.source), "{}", column.source);
+                assert!(
+                    !named || super::super::cell::knows(&column.source),
+                    "{}",
+                    column.source
+                );
             }
         }
     }

@@ -86,7 +86,7 @@ impl Call<'_> {
 
     /// Who creates an object does not set a status that has a path of its own.
     fn drop_foreign_status(&self, object: &mut Object) {
-        if self.has_status() {
+        if self.has_status() && !self.direct {
             object.remove("status");
         }
     }

@@ -156,6 +156,7 @@ impl Call<'_> {
             }
         };
         match self.info.subresource.as_str() {
+            "" if self.direct && new.contains_key("status") => {}
             "" if self.has_status() => take(new, "status"),
             "status" => {
                 let status = new.remove("status");

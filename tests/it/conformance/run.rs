@@ -56,7 +56,7 @@ impl Transport {
     pub(super) async fn socket() -> Self {
         let cluster = FakeCluster::builder().strict().build();
         let server = cluster.serve().await.unwrap();
-        let url = server.url();
+        let url = server.http_url();
         let hyper = HyperClient::builder(TokioExecutor::new()).build_http();
         let service =
             tower::util::MapRequest::new(hyper, move |mut request: http::Request<Body>| {
