@@ -44,6 +44,7 @@ mod meta;
 mod negotiate;
 mod openapi;
 mod patch;
+mod protobuf;
 mod query;
 mod rbac;
 mod registry;

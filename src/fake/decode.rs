@@ -8,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::protobuf;
 use super::status::ApiError;
 
 /// The media type of a request's body, without parameters; JSON when nothing is said.
@@ -49,6 +50,12 @@ pub(super) fn body(headers: &HeaderMap, text: &[u8], kind: &str) -> Result<Docum
     match content_type(headers) {
         "application/json" => json(text).map_err(|error| unrecognized(kind, &error, text)),
         "application/yaml" => yaml(text).map_err(|error| unrecognized(kind, &error, text)),
+        "application/vnd.kubernetes.protobuf" => protobuf::decode(text)
+            .map(|value| Document {
+                value,
+                duplicates: Vec::new(),
+            })
+            .map_err(|error| unrecognized(kind, &error, b"protobuf")),
         _ => Err(ApiError::unsupported_media_type(
             "application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
@@ -61,11 +68,26 @@ pub(super) fn yaml(text: &[u8]) -> Result<Document, String> {
         return Ok(document);
     }
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let value = serde_saphyr::from_str::<Value>(text).map_err(|error| error.to_string())?;
+    let value = serde_saphyr::from_str_with_options::<Value>(text, yaml_options())
+        .map_err(|error| error.to_string())?;
     Ok(Document {
         value,
         duplicates: Vec::new(),
     })
+}
+
+/// YAML as Kubernetes' users mean it: only `true` and `false` are booleans, and size is no attack.
+pub(super) fn yaml_options() -> serde_saphyr::Options {
+    let mut budget = serde_saphyr::Budget::default();
+    budget.max_events = usize::MAX;
+    budget.max_nodes = usize::MAX;
+    budget.max_documents = usize::MAX;
+    budget.max_total_scalar_bytes = usize::MAX;
+    serde_saphyr::options! {
+        budget: Some(budget),
+        strict_booleans: true,
+        with_snippet: false,
+    }
 }
 
 fn unrecognized(kind: &str, error: &impl fmt::Display, text: &[u8]) -> ApiError {

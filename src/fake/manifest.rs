@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::decode::yaml_options;
 use super::{FakeCluster, FakeError};
 use crate::object::Object;
 
@@ -113,9 +114,11 @@ fn documents(text: &str, origin: &str) -> Result<Vec<Value>, LoadError> {
     if let Ok(documents) = json {
         return Ok(documents);
     }
-    serde_saphyr::from_multiple(text).map_err(|error| LoadError::Syntax {
-        origin: origin.to_owned(),
-        reason: error.to_string(),
+    serde_saphyr::from_multiple_with_options(text, yaml_options()).map_err(|error| {
+        LoadError::Syntax {
+            origin: origin.to_owned(),
+            reason: error.to_string(),
+        }
     })
 }
 

@@ -265,3 +265,118 @@ async fn the_same_seed_makes_the_same_cluster() {
     };
     assert_eq!(run(), run());
 }
+
+#[tokio::test(start_paused = true)]
+async fn manifests_load_in_the_order_that_lets_them_in() {
+    let cluster = FakeCluster::builder().strict().build();
+    let loaded = cluster
+        .load(
+            "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w, namespace: made}\nspec: {size: 1, unknown: 2}\n---\n---\n\
+             apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: made}}\n\
+             - apiVersion: v1\n  kind: Pod\n  metadata: {name: p, namespace: made}\n  spec: {containers: [{name: c, image: i}]}\n  status: {phase: Running}\n---\n\
+             apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.example.com}\n\
+             spec:\n  group: example.com\n  scope: Namespaced\n  names: {plural: widgets, kind: Widget}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    \
+             schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}\n",
+        )
+        .unwrap();
+    assert_eq!(loaded.len(), 4);
+    let widget = cluster
+        .get(&Gvr::new("example.com", "v1", "widgets"), Some("made"), "w")
+        .unwrap();
+    assert_eq!(widget.to_value()["spec"], json!({"size": 1}));
+    let pod = cluster
+        .get(&Gvr::new("", "v1", "pods"), Some("made"), "p")
+        .unwrap();
+    assert_eq!(pod.to_value()["status"]["phase"], "Running");
+    let error = cluster
+        .load("apiVersion: nope.io/v1\nkind: Nope\nmetadata: {name: x}")
+        .unwrap_err();
+    assert!(error.to_string().contains("document 1"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn controllers_steps_are_taken_on_request() {
+    let cluster = FakeCluster::new();
+    cluster
+        .load(
+            "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}}\n---\n\
+             {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop, labels: {app: web}}, spec: {nodeName: n, containers: [{name: c, image: i, ports: [{name: http, containerPort: 8080}]}]}, status: {podIP: 10.1.0.1, conditions: [{type: Ready, status: 'True'}]}}\n---\n\
+             {apiVersion: v1, kind: Pod, metadata: {name: other, namespace: shop}, spec: {containers: [{name: c, image: i}]}, status: {podIP: 10.1.0.2}}\n",
+        )
+        .unwrap();
+    assert_eq!(cluster.sync_endpoints().unwrap(), 1);
+    assert_eq!(cluster.sync_endpoints().unwrap(), 0, "nothing changed");
+    let slices = Gvr::new("discovery.k8s.io", "v1", "endpointslices");
+    let slice = cluster
+        .get(&slices, Some("shop"), "web-fake")
+        .unwrap()
+        .to_value();
+    assert_eq!(slice["endpoints"][0]["addresses"], json!(["10.1.0.1"]));
+    assert_eq!(slice["endpoints"].as_array().unwrap().len(), 1);
+    assert_eq!(slice["ports"][0]["port"], 8080);
+
+    cluster
+        .delete(&Gvr::new("", "v1", "services"), Some("shop"), "web")
+        .unwrap();
+    assert_eq!(
+        cluster.collect_garbage(),
+        1,
+        "the slice goes with its Service"
+    );
+    assert!(cluster.get(&slices, Some("shop"), "web-fake").is_none());
+
+    assert!(
+        !cluster.delete_namespace("shop").unwrap(),
+        "a pod on a node is still there"
+    );
+    cluster
+        .update(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}))
+        .unwrap();
+    let client = cluster.client();
+    let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client, "shop");
+    pods.delete("a", &kube::api::DeleteParams::default().grace_period(0))
+        .await
+        .unwrap();
+    assert!(cluster.delete_namespace("shop").unwrap());
+    assert!(
+        cluster
+            .get(&Gvr::new("", "v1", "namespaces"), None, "shop")
+            .is_none()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_follow_the_rbac_objects() {
+    let cluster = FakeCluster::new();
+    let viewer: Api<ConfigMap> = Api::default_namespaced(cluster.client_as("viewer"));
+    let denied = viewer.list(&ListParams::default()).await.unwrap_err();
+    assert!(
+        denied
+            .to_string()
+            .contains("User \"viewer\" cannot list resource"),
+        "{denied}"
+    );
+    cluster
+        .load(
+            "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: r}, rules: [{apiGroups: [''], resources: [configmaps], verbs: [list, watch]}]}\n---\n\
+             {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: b}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: r}, subjects: [{kind: Group, name: 'system:authenticated'}]}\n",
+        )
+        .unwrap();
+    viewer.list(&ListParams::default()).await.unwrap();
+    assert!(
+        viewer
+            .get("x")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("cannot get resource")
+    );
+    cluster
+        .delete(
+            &Gvr::new("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
+            None,
+            "b",
+        )
+        .unwrap();
+    assert!(viewer.list(&ListParams::default()).await.is_err());
+}
