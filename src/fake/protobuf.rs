@@ -151,6 +151,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Value, String> {
 }
 
 /// A wire value: a number, or bytes.
+#[derive(Clone, Copy)]
 enum Wire<'a> {
     Number(u64),
     Bytes(&'a [u8]),
