@@ -130,6 +130,24 @@ impl Indexer {
         &self.indexes
     }
 
+    /// An indexer that leaves nothing out and selects everything.
+    pub(crate) fn plain(indexes: Arc<IndexSet>) -> Self {
+        Self {
+            indexes,
+            early: Mask::default(),
+            late: Mask::default(),
+            selector: None,
+        }
+    }
+
+    /// Whether keys and selector look at nothing but what is in `metadata`, so that they need no whole objects.
+    pub fn needs_only_metadata(&self) -> bool {
+        self.indexes
+            .all_expressions()
+            .chain(self.selector.iter().flat_map(ClientSelector::paths))
+            .all(PathExpression::is_of_metadata)
+    }
+
     /// Reads one object from JSON text. `type_meta` are `apiVersion` and `kind` for items of a list, which lack them.
     ///
     /// # Errors
@@ -236,6 +254,40 @@ mod tests {
         let indexed = |json: &str| indexer.decode(json.as_bytes(), None).unwrap();
         assert!(indexed(r#"{"metadata":{"name":"x"},"a":1}"#).selected);
         assert!(!indexed(r#"{"metadata":{"name":"x"},"a":2}"#).selected);
+    }
+
+    #[test]
+    fn what_needs_only_metadata_is_told_from_what_needs_more() {
+        let needs_only_metadata = |expression: &str, selector: Option<&str>| {
+            let selector = selector.map(|selector| selector.parse().unwrap());
+            let indexes = IndexSet::new(["metadata.name", expression]).unwrap();
+            Indexer::new(indexes, ["data"], selector)
+                .unwrap()
+                .needs_only_metadata()
+        };
+        for (expression, expected) in [
+            ("metadata.namespace", true),
+            ("metadata.labels['a.b/c']", true),
+            ("metadata", true),
+            ("metadata.ownerReferences[*].uid", true),
+            ("metadata.ownerReferences[?(@.kind==\"Node\")].name", true),
+            ("type", false),
+            ("kind", false),
+            ("data['metadata']", false),
+            ("*.name", false),
+            ("['metadata','spec'].name", false),
+        ] {
+            assert_eq!(
+                needs_only_metadata(expression, None),
+                expected,
+                "{expression}"
+            );
+        }
+        assert!(needs_only_metadata(
+            "metadata.name",
+            Some("metadata.labels.app=x")
+        ));
+        assert!(!needs_only_metadata("metadata.name", Some("type=x")));
     }
 
     #[test]

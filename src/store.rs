@@ -4,10 +4,12 @@
 //! immutable, shared objects. What it holds at any moment is a past or present state of the server for every object: it
 //! never mixes the two sides of a relist. It computes no keys from text and talks to no server.
 
+pub mod cached;
 #[cfg(feature = "fake")]
 pub mod conformance;
 mod memory;
 
+pub use cached::CachedStore;
 pub use memory::MemoryStore;
 
 use std::error::Error;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::indexer::{IndexSet, Keys, Record};
+use crate::indexer::{IndexSet, Indexer, Keys, Record};
 use crate::object::Object;
 use crate::resource::{Gvr, ObjectRef};
 
@@ -114,6 +116,25 @@ pub trait Store: Send + Sync + 'static {
     /// What the store knows of one object without reading anything from elsewhere.
     fn known(&self, reference: &ObjectRef) -> Option<Stored>;
 
+    /// Whether objects are kept whole. Of a store that does not keep them, [`Store::known`] tells what it knows, and its
+    /// watcher asks the server for metadata only where indexes and selectors look at nothing else.
+    fn keeps_bodies(&self) -> bool {
+        true
+    }
+
+    /// What the store needs of a record. A list that is gathered before it is swapped in is gathered of these, so that
+    /// bodies which would be dropped then take no memory until then. [`Store::replace`] takes both.
+    fn digest(&self, record: Record) -> Record {
+        record
+    }
+
+    /// The record under which [`Store::replace`] leaves an object as it is; `None` if it is not there. A store that does
+    /// not keep objects whole must say it by itself.
+    fn kept(&self, reference: &ObjectRef) -> Option<Record> {
+        let known = self.known(reference)?;
+        Some(Record::from_parts(known.object()?.clone(), known.keys()))
+    }
+
     /// How many objects there are.
     fn len(&self) -> usize;
 
@@ -139,8 +160,10 @@ pub struct StoreSchema {
     pub gvr: Gvr,
     /// The indexes to keep.
     pub indexes: Arc<IndexSet>,
-    /// Whether objects come as metadata only.
+    /// Whether objects come as metadata only, because it was asked for.
     pub metadata_only: bool,
+    /// How to read an object as the watcher reads it, without ignored fields: for stores that read some by themselves.
+    pub indexer: Arc<Indexer>,
 }
 
 impl StoreSchema {
@@ -148,9 +171,18 @@ impl StoreSchema {
     pub fn new(gvr: Gvr, indexes: Arc<IndexSet>) -> Self {
         Self {
             gvr,
+            indexer: Arc::new(Indexer::plain(Arc::clone(&indexes))),
             indexes,
             metadata_only: false,
         }
+    }
+
+    /// Reads objects as this indexer does, and keeps its indexes.
+    #[must_use]
+    pub fn indexer(mut self, indexer: Arc<Indexer>) -> Self {
+        self.indexes = Arc::clone(indexer.indexes());
+        self.indexer = indexer;
+        self
     }
 
     /// Whether objects come as metadata only.

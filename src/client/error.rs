@@ -157,7 +157,7 @@ impl ClientError {
     }
 
     /// Whether it was an API server that does not know the path, and not some other web server: in words, or in a Status.
-    pub(super) fn is_api_not_found(&self) -> bool {
+    pub(crate) fn is_api_not_found(&self) -> bool {
         self.code() == Some(404)
             && self.status().is_some_and(|status| {
                 !status.reason.is_empty() || status.message.starts_with("404 page not found")

@@ -178,6 +178,25 @@ impl IndexSet {
             })
     }
 
+    /// The same indexes, for a store that keeps no more of an object than its name: keys over anything else are not to
+    /// be had again.
+    pub(crate) fn of_names(&self) -> Self {
+        let mut indexes = self.clone();
+        for definition in &mut indexes.definitions {
+            let mut expressions = definition
+                .expressions
+                .iter()
+                .map(PathExpression::normalised);
+            definition.derivable = expressions.all(|expression| {
+                matches!(
+                    expression,
+                    "$['metadata']['namespace']" | "$['metadata']['name']"
+                )
+            });
+        }
+        indexes
+    }
+
     /// Says of each index whether its keys can be read again from stored objects.
     pub(super) fn set_derivable(&mut self, derivable: impl Fn(&PathExpression) -> bool) {
         for definition in &mut self.definitions {

@@ -110,6 +110,12 @@ impl PathExpression {
         walk::each(root, &self.0.steps, found);
     }
 
+    /// Whether it looks at nothing but what is in `metadata`.
+    pub(super) fn is_of_metadata(&self) -> bool {
+        // Conditions see what they are about and nothing else.
+        matches!(self.steps().first(), Some(Step::Key(key)) if key.as_str() == "metadata")
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0.steps
     }

@@ -60,7 +60,8 @@ impl Change {
         self.new_keys.as_ref()
     }
 
-    /// The object as it was after the change; for a deletion the last known one. `None` if the store keeps no bodies.
+    /// The object as it was after the change; for a deletion the last known one. `None` if the store keeps no bodies, but
+    /// for a deletion with which the server sent the last state; where only metadata is watched that is metadata only.
     pub fn object(&self) -> Option<&Object> {
         self.object.as_ref()
     }

@@ -9,9 +9,11 @@ use super::changes::{Changes, Compare};
 use super::debounce::Debounce;
 use super::error::ConfigError;
 use super::reflector::InitialList;
+use crate::client::Client;
 use crate::indexer::{ClientSelector, IndexSet, Indexer};
 use crate::resource::{Gvr, is_dns_label};
 use crate::selector::{FieldSelector, LabelSelector};
+use crate::store::cached::{CacheConfig, CachedStore};
 use crate::store::{MemoryStore, Store, StoreSchema};
 
 /// How many objects a page of a list has, unless told otherwise: what kubectl and client-go ask for. A page is decoded as
@@ -73,7 +75,7 @@ pub(super) struct Checked<S> {
     pub(super) namespaces: Namespaces,
     pub(super) label_selector: Option<String>,
     pub(super) field_selector: Option<String>,
-    pub(super) indexer: Indexer,
+    pub(super) indexer: Arc<Indexer>,
     pub(super) store: S,
     pub(super) compare: Compare,
     pub(super) metadata_only: bool,
@@ -121,6 +123,9 @@ impl WatcherConfig<MemoryStore> {
 
     /// Keeps the objects in another store, made from the schema of this configuration. To be called before callbacks are
     /// set, since they get the store.
+    ///
+    /// If the store keeps no bodies ([`Store::keeps_bodies`]), and indexes and the client-side selector look at nothing
+    /// but metadata, the server is asked for metadata only.
     pub fn store<T: Store>(
         self,
         make: impl FnOnce(&StoreSchema) -> T + Send + 'static,
@@ -150,6 +155,14 @@ impl WatcherConfig<MemoryStore> {
             wait_for_resource: self.wait_for_resource,
             seed: self.seed,
         }
+    }
+
+    /// Keeps names and keys of all objects and the bodies of those recently read, in a [`CachedStore`] that fetches over
+    /// this client. Where indexes and the client-side selector look at nothing but metadata, the server is asked for
+    /// metadata only. To be called before callbacks are set, since they get the store.
+    pub fn cached(self, client: &Client, cache: CacheConfig) -> WatcherConfig<CachedStore> {
+        let client = client.clone();
+        self.store(move |schema| CachedStore::with(schema, &client, cache))
     }
 }
 
@@ -416,14 +429,18 @@ impl<S: Store> WatcherConfig<S> {
         }
         let indexer = Indexer::new(indexes, &self.ignore_fields, selector)
             .map_err(|error| invalid("ignore_fields", &error))?;
+        let indexer = Arc::new(indexer);
         let schema = StoreSchema::new(gvr.clone(), Arc::clone(indexer.indexes()))
+            .indexer(Arc::clone(&indexer))
             .metadata_only(self.metadata_only);
-        let compare = if self.metadata_only {
+        let store = (self.make_store)(&schema);
+        let metadata_only =
+            self.metadata_only || !store.keeps_bodies() && indexer.needs_only_metadata();
+        let compare = if metadata_only {
             Compare::Version
         } else {
             Compare::Content
         };
-        let store = (self.make_store)(&schema);
         Ok(Checked {
             gvr,
             namespaces: self.namespaces,
@@ -432,7 +449,7 @@ impl<S: Store> WatcherConfig<S> {
             indexer,
             store,
             compare,
-            metadata_only: self.metadata_only,
+            metadata_only,
             debounce: self.debounce,
             callbacks: self.callbacks,
             during_sync: self.during_sync,

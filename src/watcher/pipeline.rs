@@ -92,7 +92,7 @@ impl<S: Store + ?Sized> Pipeline<S> {
                 }
             }
             List::Relist(records) if indexed.selected => {
-                records.insert(reference, unchanged(&*self.store, indexed.record));
+                records.insert(reference, gathered(&*self.store, indexed.record));
                 Ok(())
             }
             List::Relist(records) => {
@@ -138,11 +138,8 @@ impl<S: Store + ?Sized> Pipeline<S> {
             }
             List::Relist(mut records) if !nameless => {
                 for reference in named {
-                    if let Some(known) = self.store.known(&reference)
-                        && let Some(object) = known.object()
-                    {
-                        let record = Record::from_parts(object.clone(), known.keys());
-                        records.entry(reference).or_insert(record);
+                    if let Some(kept) = self.store.kept(&reference) {
+                        records.entry(reference).or_insert(kept);
                     }
                 }
                 let differences = self
@@ -173,9 +170,14 @@ impl<S: Store + ?Sized> Pipeline<S> {
 
     async fn store_record(&self, record: Record) -> Result<(), StoreError> {
         let reference = record.object().reference();
-        let current = Stored::whole(record.object().clone(), record.keys().clone());
+        let whole = self
+            .store
+            .keeps_bodies()
+            .then(|| Stored::whole(record.object().clone(), record.keys().clone()));
         let previous = self.store.update(record).await?;
-        self.tell(&[Difference::new(reference, previous, Some(current))]);
+        // What the store does not keep, changes that wait to be told do not keep either.
+        let current = whole.or_else(|| self.store.known(&reference));
+        self.tell(&[Difference::new(reference, previous, current)]);
         Ok(())
     }
 
@@ -202,15 +204,18 @@ impl<S: Store + ?Sized> Pipeline<S> {
     }
 }
 
-/// The stored object in place of an equal one just read, so that a relist that finds little changed takes little memory.
-fn unchanged<S: Store + ?Sized>(store: &S, record: Record) -> Record {
-    let reference = record.object().reference();
-    match store.known(&reference) {
-        Some(known) if known.is_version_of(record.object()) => match known.object() {
-            Some(object) => Record::from_parts(object.clone(), known.keys()),
-            None => record,
-        },
-        _ => record,
+/// What to gather of a record just read: the stored object in place of an equal one, so that a relist that finds little
+/// changed takes little memory, and no more than the store needs of another.
+fn gathered<S: Store + ?Sized>(store: &S, record: Record) -> Record {
+    let is_version_of = |kept: &Record, object: &Object| {
+        let kept = kept.object();
+        kept.resource_version().is_some()
+            && kept.resource_version() == object.resource_version()
+            && kept.uid() == object.uid()
+    };
+    match store.kept(&record.object().reference()) {
+        Some(kept) if is_version_of(&kept, record.object()) => kept,
+        _ => store.digest(record),
     }
 }
 

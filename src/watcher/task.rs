@@ -85,7 +85,7 @@ impl<S: Store> Work<S> {
         let watch = Watch {
             client,
             targets,
-            indexer: Arc::new(config.indexer),
+            indexer: config.indexer,
             store: Arc::new(config.store),
             status,
             subscribers,

@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod cached_store;
 mod client;
 mod conformance;
 mod fake;
