@@ -25,6 +25,28 @@
 //! ```
 //!
 //! Time is tokio's: under paused time nothing happens by itself, and a run with the same seed is the same run.
+//!
+//! # What is there
+//! - [`FakeCluster::client`] in process, [`FakeCluster::serve`] on loopback for kubectl (TLS and plain HTTP on one port).
+//! - Every built-in kind of Kubernetes 1.36's stable groups, CRDs (schemas: types, defaults, pruning, validation), and any
+//!   other resource, registered or appearing with its first object.
+//! - Create, update, delete, the four kinds of patch with managedFields, dry runs, finalizers, grace periods, generation,
+//!   the status and scale subresources; discovery, tables, partial metadata; RBAC for clients that are no administrators.
+//! - Manifests ([`FakeCluster::load`]), faults ([`Fault`], [`FakeCluster::load_scenario`]), the log of requests
+//!   ([`FakeCluster::requests`]).
+//!
+//! # What is not
+//! - Controllers: nothing acts on objects by itself. No pod is scheduled or run, no Deployment makes pods, no namespace
+//!   empties, no owner's dependents go. Steps to take on request: [`FakeCluster::delete_namespace`],
+//!   [`FakeCluster::collect_garbage`], [`FakeCluster::sync_endpoints`].
+//! - Admission beyond the namespace check; webhooks, conversion webhooks, ValidatingAdmissionPolicy, quotas, pod security.
+//! - Of a CRD's schema: `oneOf`, `anyOf`, `allOf`, `not`, and CEL rules (`x-kubernetes-validations`).
+//! - Defaults and rules of built-in kinds beyond the common ones of Service, EndpointSlice, Secret, ConfigMap, Namespace,
+//!   Lease, Pod and the workloads with pod templates; of the others only the metadata is checked, and fields of kinds that
+//!   the tables do not describe are taken as they are.
+//! - Logs, exec, attach, port-forward, proxies, eviction, binding; token requests and reviews.
+//! - Protobuf and gzip in answers (JSON is answered instead), CBOR, HTTP/2, `/openapi/v2`, `/metrics`.
+//! - The watch cache's delay: a read at `resourceVersion=0` is never behind, unless a fault says so.
 
 mod body;
 mod builtin;
@@ -92,8 +114,6 @@ use server::{Asked, FakeService, Identity, Reply};
 use state::{Shared, State};
 use store::{Store, key};
 
-/// The namespaces that every cluster has.
-const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// The seed of a cluster that was given none.
 const DEFAULT_SEED: u64 = 0x6b_7562_6564_6578;
 
@@ -256,9 +276,7 @@ impl FakeClusterBuilder {
                 identity: Identity::User(User::admin()),
             },
         };
-        for namespace in NAMESPACES {
-            cluster.ensure_namespace(namespace);
-        }
+        cluster.state().found_namespaces();
         cluster
     }
 }

@@ -32,14 +32,6 @@ impl FakeBody {
     ) -> Self {
         Self(Inner::Stream(Box::pin(stream)))
     }
-
-    /// The chunks of a body that is complete already.
-    pub(super) fn into_chunks(self) -> Result<VecDeque<Bytes>, Self> {
-        match self.0 {
-            Inner::Chunks(chunks) => Ok(chunks),
-            Inner::Stream(_) => Err(self),
-        }
-    }
 }
 
 impl std::fmt::Debug for FakeBody {

@@ -68,6 +68,18 @@ storage.k8s.io/v1 storageclasses StorageClass C short=sc
 storage.k8s.io/v1 volumeattachments VolumeAttachment C sub=status
 ";
 
+/// Kinds whose every use warns.
+const DEPRECATED: [(&str, &str); 2] = [
+    (
+        "Endpoints",
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
+    (
+        "ComponentStatus",
+        "v1 ComponentStatus is deprecated in v1.19+",
+    ),
+];
+
 const VERBS: [&str; 8] = [
     "create",
     "delete",
@@ -148,7 +160,10 @@ fn read(line: &'static str) -> Option<Resource> {
     resource.versions.push(Version {
         name: version.to_owned(),
         schema: schema::built_in(kind),
-        deprecation: None,
+        deprecation: DEPRECATED
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map(|(_, warning)| (*warning).to_owned()),
         subresources,
         selectable,
         columns: table::built_in_columns(kind).into(),

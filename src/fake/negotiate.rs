@@ -22,11 +22,6 @@ pub(super) enum Form {
     Table,
 }
 
-pub(super) const PLAIN: Output = Output {
-    yaml: false,
-    form: Form::Plain,
-};
-
 /// One type of an Accept header, with its parameters.
 pub(super) struct Clause<'a> {
     pub(super) media: &'a str,

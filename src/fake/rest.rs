@@ -35,7 +35,6 @@ pub(super) type Object = Map<String, Value>;
 #[derive(Debug)]
 pub(super) enum Content {
     Json(Value),
-    Text(String),
     Object(Arc<Entry>),
     List(ListAnswer),
     /// The options of a watch that passed all checks; the server opens it.
@@ -93,12 +92,12 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 impl Call<'_> {
     /// Answers the request; `Ok((output, answer))` tells how the answer is to be written.
     pub(super) fn run(&mut self) -> Result<(Output, Answer), ApiError> {
+        if let Some(warning) = self.served().deprecation.clone() {
+            self.warnings.push(warning);
+        }
         if self.resource.traits.built_in {
             self.check_built_in_route()?;
         } else {
-            if let Some(warning) = self.served().deprecation.clone() {
-                self.warnings.push(warning);
-            }
             self.check_custom_route()?;
         }
         let output = negotiate::negotiate(self.headers)?;

@@ -303,15 +303,6 @@ impl FakeService {
         };
         let chunks = match answer.content {
             Content::Json(value) => VecDeque::from([value.to_string().into()]),
-            Content::Text(text) => {
-                return Ok(Reply::Whole {
-                    code: answer.code,
-                    content_type: "text/plain; charset=utf-8",
-                    chunks: VecDeque::from([text.into()]),
-                    retry_after: None,
-                    warnings,
-                });
-            }
             Content::Object(entry) => VecDeque::from([view.object(&entry)?.into()]),
             Content::List(list) => view.list(&list)?,
             Content::Watch(options) => {

@@ -4,10 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::fault::Faults;
+use super::meta;
 use super::rbac::User;
 use super::registry::Registry;
 use super::serve::TlsIdentity;
@@ -54,7 +56,30 @@ pub(super) struct State {
     pub(super) stale: Option<u64>,
 }
 
+/// The namespaces that every cluster has.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
 impl State {
+    /// Makes the namespaces of a new cluster; past all checks, because clusters are made by the thousand.
+    pub(super) fn found_namespaces(&mut self) {
+        let now = self.clock.text();
+        for name in NAMESPACES {
+            let object = json!({
+                "metadata": {
+                    "name": name,
+                    "uid": clock::uid(&mut self.random),
+                    "creationTimestamp": now,
+                    "labels": {"kubernetes.io/metadata.name": name},
+                },
+                "spec": {"finalizers": ["kubernetes"]},
+                "status": {"phase": "Active"},
+            });
+            if let Value::Object(object) = object {
+                self.store.put(&meta::namespaces(), name, object);
+            }
+        }
+    }
+
     pub(super) fn record(&mut self, request: RequestRecord) {
         self.request_count += 1;
         if self.requests.len() == REQUESTS_KEPT {

@@ -193,7 +193,31 @@ impl Store {
         Some(entry)
     }
 
-    /// The objects whose key starts with `prefix` and lies after `after`, at a revision that is not forgotten.
+    /// Visits, in key order, the objects whose key starts with `prefix` and lies after `after`, at a revision that is
+    /// not forgotten.
+    pub(super) fn visit(
+        &self,
+        resource: &GroupResource,
+        prefix: &str,
+        after: Option<&str>,
+        revision: u64,
+        mut visit: impl FnMut(&Arc<str>, &Arc<Entry>),
+    ) {
+        if revision < self.revision {
+            for (key, entry) in self.snapshot(resource, prefix, after, revision) {
+                visit(&key, &entry);
+            }
+            return;
+        }
+        let Some(collection) = self.collections.get(resource) else {
+            return;
+        };
+        for (key, entry) in collection.present(prefix, after) {
+            visit(key, entry);
+        }
+    }
+
+    /// What [`Store::visit`] visits.
     pub(super) fn snapshot(
         &self,
         resource: &GroupResource,
@@ -204,15 +228,8 @@ impl Store {
         let Some(collection) = self.collections.get(resource) else {
             return Snapshot::new();
         };
-        let start = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
         let inside = |key: &str| key.starts_with(prefix);
-        let present = collection
-            .objects
-            .range::<str, _>((start, Bound::Unbounded))
-            .take_while(|(key, _)| inside(key));
+        let present = collection.present(prefix, after);
         if revision >= self.revision {
             return present
                 .map(|(key, entry)| (Arc::clone(key), Arc::clone(entry)))
@@ -328,6 +345,20 @@ pub(super) struct Reader {
 }
 
 impl Collection {
+    fn present<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<Entry>)> {
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        self.objects
+            .range::<str, _>((start, Bound::Unbounded))
+            .take_while(move |(key, _)| key.starts_with(prefix))
+    }
+
     fn record(&mut self, change: Change) {
         self.log.push_back(Arc::new(change));
         if self.log.len() > LOG_LIMIT {

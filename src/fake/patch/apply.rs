@@ -37,7 +37,13 @@ pub(in crate::fake) fn run(
         set,
     };
     let kind = call.resource.kind.clone();
-    let Ok(old) = call.existing() else {
+    let existing = call.existing();
+    if !call.info.subresource.is_empty()
+        && let Err(error) = existing
+    {
+        return Err(error);
+    }
+    let Ok(old) = existing else {
         meta::set_text(&mut config, "resourceVersion", "");
         let decoded = Decoded {
             object: config,

@@ -99,25 +99,26 @@ impl Call<'_> {
         }
         let within = prefix(self.namespace());
         let after = (!page.after.is_empty()).then(|| format!("{within}{}", page.after));
-        let snapshot = self
-            .state
-            .store
-            .snapshot(plural, &within, after.as_deref(), revision);
-        let total = snapshot.len();
+        let mut total = 0;
         let mut items = Vec::new();
         let mut last: Option<Arc<str>> = None;
         let mut more = false;
-        for (key, entry) in snapshot {
-            if !selection.selects(&entry) {
-                continue;
-            }
-            if limit > 0 && items.len() == limit {
-                more = true;
-                break;
-            }
-            items.push(entry);
-            last = Some(key);
-        }
+        self.state
+            .store
+            .visit(plural, &within, after.as_deref(), revision, |key, entry| {
+                total += 1;
+                if more || !selection.selects(entry) {
+                    return;
+                }
+                if limit > 0 && items.len() == limit {
+                    more = true;
+                    return;
+                }
+                items.push(Arc::clone(entry));
+                if limit > 0 {
+                    last = Some(Arc::clone(key));
+                }
+            });
         let continue_token = more.then(|| {
             let last = last.as_deref().unwrap_or_default();
             let revision = i64::try_from(revision).unwrap_or(i64::MAX);

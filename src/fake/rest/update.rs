@@ -24,6 +24,8 @@ impl Call<'_> {
         let old = match self.existing() {
             Ok(old) => old,
             Err(_) if self.resource.traits.create_on_update && self.info.subresource.is_empty() => {
+                // A creation by PUT does not mind a version.
+                meta::set_text(&mut decoded.object, "resourceVersion", "");
                 let entry = self.create_object(decoded, &manager, options.dry_run)?;
                 return Ok(Answer::created(Content::Object(entry)));
             }
