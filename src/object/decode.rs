@@ -69,6 +69,7 @@ impl Reader<'_, '_> {
     }
 
     /// Reads a value of at most `depth` levels.
+    #[inline(always)]
     fn value(&mut self, path: Path, verdict: Verdict<'_>, depth: usize) -> Result<(), Fault> {
         match self.scanner.peek() {
             Some(b'"') => {

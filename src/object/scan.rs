@@ -5,6 +5,8 @@
 
 use serde_json::Number;
 
+use super::symbols::same_bytes;
+
 /// Why a text cannot be read on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
@@ -175,7 +177,9 @@ impl<'j> Scanner<'j> {
         let rest = self.rest();
         let taken = rest.get(text.len()) == Some(&b'"')
             && !text.is_empty()
-            && rest.starts_with(text.as_bytes());
+            && rest
+                .get(..text.len())
+                .is_some_and(|next| same_bytes(next, text.as_bytes()));
         if taken {
             self.at += text.len() + 1;
         }

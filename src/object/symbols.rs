@@ -144,6 +144,25 @@ pub(super) fn hash(text: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Whether two texts are equal: `==` for texts that are mostly a few bytes long, in line, where a call would cost more than the
+/// comparing. Two words that overlap cover every length between one and two of them.
+#[inline]
+pub(super) fn same_bytes(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        0..4 => one.iter().eq(other),
+        4..8 => ends::<4>(one, other),
+        8..=16 => ends::<8>(one, other),
+        17..=32 => ends::<16>(one, other),
+        _ => one == other,
+    }
+}
+
 impl Symbols {
     const fn new(
         slots: &'static [AtomicU32],
@@ -197,7 +216,7 @@ impl Symbols {
                 let symbol = Symbol((found & !TAG) as u16 - 1);
                 if self
                     .entry(symbol)
-                    .is_some_and(|entry| entry.text.as_bytes() == text)
+                    .is_some_and(|entry| same_bytes(entry.text.as_bytes(), text))
                 {
                     return Ok(symbol);
                 }
@@ -337,6 +356,20 @@ mod tests {
             let symbol = SYMBOLS.find(hash(text.as_bytes()), text.as_bytes());
             assert_eq!(symbol, Some(Symbol(u16::try_from(id).unwrap())), "{text}");
             assert_eq!(symbol.unwrap().text(), *text);
+        }
+    }
+
+    #[test]
+    fn texts_of_every_length_are_compared() {
+        for length in 0..70 {
+            let text = vec![b'a'; length];
+            assert!(same_bytes(&text, &text.clone()));
+            assert!(!same_bytes(&text, &[&text[..], b"a"].concat()));
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] = b'b';
+                assert!(!same_bytes(&text, &other), "{length} {at}");
+            }
         }
     }
 

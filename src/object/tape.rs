@@ -6,12 +6,15 @@
 //!
 //! | bytes | meaning |
 //! |---|---|
-//! | `00..=3f` | a string of so many bytes, which follow |
+//! | `00..=27` | a string of so many bytes, which follow |
+//! | `28..=3f` | one of the next symbols, with the seven bits that follow |
 //! | `40..=5f` | one of the [`WELL_KNOWN`] symbols |
 //! | `60..=67` | null, false, true, long string, map, array, empty map, empty array |
 //! | `68..=6f` | numbers, least significant seven bits first |
 //! | `70..=7f` | the numbers 0 to 15 |
 //! | `80..` | a character: the other symbols, in order |
+//!
+//! Nearly all of a tape is ASCII, which is what makes finding out that it is UTF-8 fast.
 //!
 //! A tape never tells whether a string is a symbol by its meaning: the same text may stand as either, so tapes are compared
 //! and hashed by what they say (`content.rs`), never by their bytes. This module trusts nothing: what it cannot read ends the
@@ -20,9 +23,10 @@
 // A byte is made of bits that were cut out before.
 #![allow(clippy::cast_possible_truncation)]
 
-use super::symbols::{Symbol, WELL_KNOWN};
+use super::symbols::{Symbol, WELL_KNOWN, same_bytes};
 
-const SHORT_STRING_MAX: usize = 0x3f;
+const SHORT_STRING_MAX: usize = 0x27;
+const FIRST_PAIR: u8 = 0x28;
 const FIRST_WELL_KNOWN: u8 = 0x40;
 const NULL: u8 = 0x60;
 const FALSE: u8 = 0x61;
@@ -66,7 +70,7 @@ pub(super) enum Token<'a> {
 pub(super) fn read(tape: &str) -> Option<(Token<'_>, &str)> {
     let (&tag, after) = tape.as_bytes().split_first()?;
     match tag {
-        0..FIRST_WELL_KNOWN => {
+        0..FIRST_PAIR => {
             let end = 1 + usize::from(tag);
             Some((Token::Text(tape.get(1..end)?), tape.get(end..)?))
         }
@@ -74,7 +78,7 @@ pub(super) fn read(tape: &str) -> Option<(Token<'_>, &str)> {
             Token::Symbol(Symbol::new(u16::from(tag - FIRST_WELL_KNOWN))),
             tape.get(1..)?,
         )),
-        0x80.. => {
+        FIRST_PAIR..FIRST_WELL_KNOWN | 0x80.. => {
             let (symbol, width) = read_symbol(tag, after)?;
             Some((Token::Symbol(symbol), tape.get(width..)?))
         }
@@ -113,13 +117,13 @@ pub(super) fn read(tape: &str) -> Option<(Token<'_>, &str)> {
 pub(super) fn read_text(tape: &[u8]) -> Option<&[u8]> {
     let (&tag, after) = tape.split_first()?;
     match tag {
-        0..FIRST_WELL_KNOWN => after.get(..usize::from(tag)),
+        0..FIRST_PAIR => after.get(..usize::from(tag)),
         FIRST_WELL_KNOWN..NULL => Some(
             Symbol::new(u16::from(tag - FIRST_WELL_KNOWN))
                 .text()
                 .as_bytes(),
         ),
-        0x80.. => Some(read_symbol(tag, after)?.0.text().as_bytes()),
+        FIRST_PAIR..FIRST_WELL_KNOWN | 0x80.. => Some(read_symbol(tag, after)?.0.text().as_bytes()),
         LONG_STRING => {
             let (length, width) = read_length(after)?;
             after.get(width..)?.get(..length)
@@ -142,22 +146,22 @@ pub(super) fn find<'a>(entries: &'a str, key: &str, symbol: Option<Symbol>) -> O
     loop {
         let (&tag, after) = rest.split_first()?;
         let (found, value) = match tag {
-            0..FIRST_WELL_KNOWN => {
+            0..FIRST_PAIR => {
                 let (text, value) = after.split_at_checked(usize::from(tag))?;
-                (text == key.as_bytes(), value)
+                (same_bytes(text, key.as_bytes()), value)
             }
             FIRST_WELL_KNOWN..NULL => {
                 let id = u16::from(tag - FIRST_WELL_KNOWN);
                 (symbol == Some(Symbol::new(id)), after)
             }
-            0x80.. => {
+            FIRST_PAIR..FIRST_WELL_KNOWN | 0x80.. => {
                 let (name, width) = read_symbol(tag, after)?;
                 (symbol == Some(name), after.get(width - 1..)?)
             }
             LONG_STRING => {
                 let (length, width) = read_length(after)?;
                 let (text, value) = after.get(width..)?.split_at_checked(length)?;
-                (text == key.as_bytes(), value)
+                (same_bytes(text, key.as_bytes()), value)
             }
             _ => return None,
         };
@@ -188,7 +192,8 @@ const WIDTHS: [u8; 256] = {
     while at < widths.len() {
         let tag = at as u8;
         widths[at] = match tag {
-            0..FIRST_WELL_KNOWN => 1 + tag,
+            0..FIRST_PAIR => 1 + tag,
+            FIRST_PAIR..FIRST_WELL_KNOWN => 2,
             LONG_STRING | MAP | ARRAY => 0,
             UINT_7..SMALL => 1 + number_width(tag) as u8,
             0x80..0xe0 => 2,
@@ -234,18 +239,28 @@ fn read_length(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// Symbols past the well-known ones are the characters from U+0080 on; there are too few to reach the surrogates.
-const FIRST_CHARACTER: u16 = 0x80 - WELL_KNOWN.len() as u16;
+const FIRST_PAIRED: u16 = WELL_KNOWN.len() as u16;
+/// Symbols from here on are the characters from U+0080 on; there are too few to reach the surrogates.
+const FIRST_CHARACTER: u16 = FIRST_PAIRED + ((FIRST_WELL_KNOWN - FIRST_PAIR) as u16) * 0x80;
 
+/// Reads a symbol that takes more than its tag, and the bytes it takes.
 #[inline]
 fn read_symbol(tag: u8, after: &[u8]) -> Option<(Symbol, usize)> {
     let low = |place: usize| Some(u16::from(after.get(place)? & 0x3f));
-    let (character, width) = if tag < 0xe0 {
-        (u16::from(tag & 0x1f) << 6 | low(0)?, 2)
-    } else {
-        (u16::from(tag & 0x0f) << 12 | low(0)? << 6 | low(1)?, 3)
+    let (id, width) = match tag {
+        0..0x80 => {
+            let high = u16::from(tag.checked_sub(FIRST_PAIR)?) << 7;
+            (high + u16::from(*after.first()?) + FIRST_PAIRED, 2)
+        }
+        0x80..0xe0 => (u16::from(tag & 0x1f) << 6 | low(0)?, 2),
+        0xe0.. => (u16::from(tag & 0x0f) << 12 | low(0)? << 6 | low(1)?, 3),
     };
-    Some((Symbol::new(character.checked_sub(FIRST_CHARACTER)?), width))
+    let id = if tag < 0x80 {
+        id
+    } else {
+        (id + FIRST_CHARACTER).checked_sub(0x80)?
+    };
+    Some((Symbol::new(id), width))
 }
 
 pub(super) fn write_null(out: &mut Vec<u8>) {
@@ -298,10 +313,14 @@ fn write_bits(out: &mut Vec<u8>, tag: u8, mut bits: u64) {
 #[inline]
 pub(super) fn write_symbol(out: &mut Vec<u8>, symbol: Symbol) {
     let id = symbol.id();
-    if usize::from(id) < WELL_KNOWN.len() {
+    if id < FIRST_PAIRED {
         out.push(FIRST_WELL_KNOWN + id as u8);
+    } else if id < FIRST_CHARACTER {
+        let id = id - FIRST_PAIRED;
+        out.push(FIRST_PAIR + (id >> 7) as u8);
+        out.push((id & 0x7f) as u8);
     } else {
-        let character = id + FIRST_CHARACTER;
+        let character = id - FIRST_CHARACTER + 0x80;
         let continuation = |bits: u16| 0x80 | (bits & 0x3f) as u8;
         if character < 0x800 {
             out.push(0xc0 | (character >> 6) as u8);
