@@ -340,6 +340,16 @@ impl Client {
     pub fn forget(&self, gvr: &Gvr) {
         self.shared.catalogue.forget(gvr);
     }
+
+    /// Remembers that the server does not make streaming lists of a resource, for whoever lists it next.
+    pub(crate) fn note_streaming_refused(&self, gvr: &Gvr) {
+        self.shared.catalogue.note_streaming_refused(gvr);
+    }
+
+    /// Whether that was found out.
+    pub(crate) fn is_streaming_refused(&self, gvr: &Gvr) -> bool {
+        self.shared.catalogue.is_streaming_refused(gvr)
+    }
 }
 
 impl From<kube::Client> for Client {

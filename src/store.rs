@@ -359,6 +359,16 @@ impl Stored {
         }
     }
 
+    /// Whether another state of the same content is found under the same keys. Keys that are read from the object follow
+    /// from its content; those that are kept may come from fields that are not stored.
+    pub(crate) fn has_keys_of(&self, other: &Self) -> bool {
+        match (&self.keys, &other.keys) {
+            (KeySource::Kept(own), KeySource::Kept(other)) => own == other,
+            (KeySource::Derived(_), KeySource::Derived(_)) => true,
+            _ => self.keys() == other.keys(),
+        }
+    }
+
     /// Whether an object is the same one in the same version: equal uid and resource version, both present.
     pub fn is_version_of(&self, object: &Object) -> bool {
         self.resource_version().is_some()

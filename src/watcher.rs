@@ -14,6 +14,7 @@ mod changes;
 mod config;
 pub mod debounce;
 mod diagnose;
+mod discovery;
 mod error;
 mod pipeline;
 mod rbac;

@@ -3,7 +3,7 @@
 //! One request fetches the list of a whole group version; all of it is remembered, so that a thousand resources of one
 //! group cost one request. What the server lacks is never remembered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use parking_lot::RwLock;
 use serde::Deserialize;
@@ -59,6 +59,8 @@ impl ApiResource {
 #[derive(Default)]
 pub(super) struct Catalogue {
     resources: RwLock<HashMap<Gvr, ApiResource>>,
+    /// What the server refuses streaming lists of.
+    no_streaming: RwLock<HashSet<Gvr>>,
 }
 
 impl Catalogue {
@@ -68,6 +70,15 @@ impl Catalogue {
 
     pub(super) fn forget(&self, gvr: &Gvr) {
         self.resources.write().remove(gvr);
+        self.no_streaming.write().remove(gvr);
+    }
+
+    pub(super) fn note_streaming_refused(&self, gvr: &Gvr) {
+        self.no_streaming.write().insert(gvr.clone());
+    }
+
+    pub(super) fn is_streaming_refused(&self, gvr: &Gvr) -> bool {
+        self.no_streaming.read().contains(gvr)
     }
 }
 

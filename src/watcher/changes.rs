@@ -4,6 +4,7 @@
 //! however slow the callback: of each only the state before the first change and after the last one is kept.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ pub enum ChangeKind {
 }
 
 /// One object that changed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Change {
     kind: ChangeKind,
     reference: ObjectRef,
@@ -85,6 +86,13 @@ impl Change {
             new_keys,
             object,
         }
+    }
+}
+
+/// Names the object and shows neither content nor keys, which may be secret.
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.kind, self.reference)
     }
 }
 
@@ -179,10 +187,14 @@ pub(super) enum Compare {
 impl Compare {
     fn is_same(self, old: &Stored, new: &Stored) -> bool {
         match self {
-            Self::Content => match (old.object(), new.object()) {
-                (Some(old), Some(new)) => old.same_content(new),
-                _ => old.content_hash() == new.content_hash(),
-            },
+            // Keys may come from fields that are not stored.
+            Self::Content => {
+                let same_content = match (old.object(), new.object()) {
+                    (Some(old), Some(new)) => old.same_content(new),
+                    _ => old.content_hash() == new.content_hash(),
+                };
+                same_content && old.has_keys_of(new)
+            }
             Self::Version => old.resource_version() == new.resource_version(),
         }
     }
@@ -205,25 +217,35 @@ struct Gathered {
     /// As it is.
     after: Option<Stored>,
     /// A state in between was in the store while the reader was at work, who may have acted on it: the object is then
-    /// reported even if it came back to where it was. This is that state.
+    /// reported even if it came back to where it was.
+    exposed: bool,
+    /// The last existing state that was exposed.
     seen: Option<Stored>,
 }
 
 impl Gathered {
+    /// The present state may be seen by the reader.
+    fn expose(&mut self) {
+        self.exposed = true;
+        if self.after.is_some() {
+            self.seen.clone_from(&self.after);
+        }
+    }
+
     /// The object's net change, if there is one to report.
     fn into_changes(self, reference: &ObjectRef, compare: Compare) -> impl Iterator<Item = Change> {
         let change = |kind, old, new| Some(Change::new(kind, reference, old, new));
-        let both = match (self.before, self.after, self.seen) {
-            (None, None, None) => [None, None],
-            (None, None, seen) => [change(ChangeKind::Deleted, seen, None), None],
-            (None, new, _) => [change(ChangeKind::Created, None, new), None],
-            (old, None, _) => [change(ChangeKind::Deleted, old, None), None],
-            (Some(old), Some(new), _) if old.uid() != new.uid() => [
+        let both = match (self.before, self.after) {
+            (None, None) if self.seen.is_none() => [None, None],
+            (None, None) => [change(ChangeKind::Deleted, self.seen, None), None],
+            (None, new) => [change(ChangeKind::Created, None, new), None],
+            (old, None) => [change(ChangeKind::Deleted, old, None), None],
+            (Some(old), Some(new)) if old.uid() != new.uid() => [
                 change(ChangeKind::Deleted, Some(old), None),
                 change(ChangeKind::Created, None, Some(new)),
             ],
-            (Some(old), Some(new), None) if compare.is_same(&old, &new) => [None, None],
-            (old, new, _) => [change(ChangeKind::Modified, old, new), None],
+            (Some(old), Some(new)) if !self.exposed && compare.is_same(&old, &new) => [None, None],
+            (old, new) => [change(ChangeKind::Modified, old, new), None],
         };
         both.into_iter().flatten()
     }
@@ -259,30 +281,33 @@ impl Pending {
             return;
         }
         let Some(gathered) = gathered else {
-            let seen = current.clone().filter(|_| reading);
-            let gathered = Gathered {
+            let mut gathered = Gathered {
                 before: previous.clone(),
                 after: current.clone(),
-                seen,
+                exposed: false,
+                seen: None,
             };
+            if reading {
+                gathered.expose();
+            }
             self.objects.insert(reference.clone(), gathered);
             self.first.get_or_insert(now);
             self.last = Some(now);
             return;
         };
-        if reading {
-            gathered.seen = current.clone().or_else(|| gathered.seen.take());
-        }
         gathered.after.clone_from(current);
-        let is_nothing = matches!(
+        if reading {
+            gathered.expose();
+        }
+        if matches!(
             gathered,
             Gathered {
                 before: None,
                 after: None,
-                seen: None
+                seen: None,
+                ..
             }
-        );
-        if is_nothing {
+        ) {
             self.objects.remove(reference);
         }
         self.last = Some(now);
@@ -293,9 +318,7 @@ impl Pending {
 
     /// The reader begins to work: whatever is stored and not yet reported it may see.
     pub(super) fn expose(&mut self) {
-        for gathered in self.objects.values_mut() {
-            gathered.seen.clone_from(&gathered.after);
-        }
+        self.objects.values_mut().for_each(Gathered::expose);
     }
 
     /// When the first and the last of the gathered changes came; `None` when there are none.
@@ -455,9 +478,11 @@ mod tests {
             state("1", "3", "a"),
         ];
         let fleeting = [None, state("1", "1", "a"), None];
+        let gone_and_back = [state("1", "1", "a"), None, state("1", "3", "a")];
         for (states, kind) in [
             (there_and_back, ChangeKind::Modified),
             (fleeting, ChangeKind::Deleted),
+            (gone_and_back, ChangeKind::Modified),
         ] {
             for reading in [[true, false], [true, true]] {
                 let mut pending = Pending::new(Compare::Content);

@@ -204,7 +204,7 @@ struct ReviewStatus {
 
 async fn check_access(diagnosis: &mut Diagnosis, client: &Client, target: &Target) {
     let place = place(target);
-    for verb in ["list", "watch", "get"] {
+    for verb in ["list", "watch"] {
         match review(client, target, verb).await {
             Ok(ReviewStatus { allowed: true, .. }) => {
                 diagnosis.note(
@@ -213,11 +213,6 @@ async fn check_access(diagnosis: &mut Diagnosis, client: &Client, target: &Targe
                 );
             }
             Ok(ReviewStatus { reason, .. }) => {
-                let finding = if verb == "get" {
-                    Finding::Odd
-                } else {
-                    Finding::Bad
-                };
                 let reason = if reason.is_empty() {
                     String::new()
                 } else {
@@ -227,7 +222,7 @@ async fn check_access(diagnosis: &mut Diagnosis, client: &Client, target: &Targe
                 let text = format!(
                     "may not {verb} {resource}{place}{reason}; grant the verb to the user or service account"
                 );
-                diagnosis.note(finding, text);
+                diagnosis.note(Finding::Bad, text);
             }
             Err(error) => diagnosis.note(
                 Finding::Odd,

@@ -73,15 +73,15 @@ pub(super) enum Problem {
     Store(String),
     #[error("the server offers no {0} for this resource, so that it cannot be watched")]
     NotWatchable(&'static str),
-    #[error("{0}; waiting for the resource to be served")]
-    NotYetServed(ClientError),
+    #[error("the server does not serve it yet; waiting for the resource to be served")]
+    NotYetServed,
 }
 
 impl Problem {
     /// The client's error, if it is one.
     pub(super) fn client_error(&self) -> Option<&ClientError> {
         match self {
-            Self::Client(error) | Self::NotYetServed(error) => Some(error),
+            Self::Client(error) => Some(error),
             _ => None,
         }
     }
@@ -111,7 +111,7 @@ impl Inner {
     fn hint(&self) -> &'static str {
         match &self.problem {
             Problem::Client(error) if error.is_forbidden() => {
-                "; grant the verbs list and watch (and get) on this resource to the user or service account"
+                "; grant the verbs list and watch on this resource to the user or service account"
             }
             Problem::Client(error) if error.is_unauthorized() => {
                 "; the credentials are missing, wrong or expired"

@@ -69,41 +69,44 @@ impl<S: Store + ?Sized> Pipeline<S> {
         }
     }
 
-    fn init(&mut self) {
+    async fn init(&mut self) -> Result<(), StoreError> {
         self.unreadable = Unreadable::default();
         match &mut self.list {
+            // What a store held before its watcher began is nobody's knowledge.
+            List::First { listed, stale } if listed.is_empty() && stale.is_empty() => {
+                if self.status.has_one_scope() && !self.store.is_empty() {
+                    self.store.clear().await?;
+                }
+            }
             List::First { listed, stale } => stale.extend(listed.drain()),
             list => *list = List::Relist(HashMap::new()),
         }
+        Ok(())
     }
 
     async fn init_apply(&mut self, indexed: Indexed) -> Result<(), StoreError> {
         let reference = indexed.record.object().reference();
+        self.unreadable.named.remove(&reference);
+        if !indexed.selected {
+            return self.init_drop(&reference).await;
+        }
         match &mut self.list {
             List::First { listed, stale } => {
                 stale.remove(&reference);
-                if indexed.selected {
-                    listed.insert(reference);
-                    self.store_record(indexed.record).await
-                } else if listed.remove(&reference) {
-                    self.drop_object(&reference, None).await
-                } else {
-                    Ok(())
-                }
-            }
-            List::Relist(records) if indexed.selected => {
-                records.insert(reference, gathered(&*self.store, indexed.record));
-                Ok(())
+                listed.insert(reference);
+                self.store_record(indexed.record).await
             }
             List::Relist(records) => {
-                records.remove(&reference);
+                records.insert(reference, gathered(&*self.store, indexed.record));
                 Ok(())
             }
             List::Idle => Ok(()),
         }
     }
 
-    async fn init_delete(&mut self, reference: &ObjectRef) -> Result<(), StoreError> {
+    /// An object of the list is there no longer, or not to consumers.
+    async fn init_drop(&mut self, reference: &ObjectRef) -> Result<(), StoreError> {
+        self.unreadable.named.remove(reference);
         match &mut self.list {
             List::First { listed, stale } => {
                 if listed.remove(reference) | stale.remove(reference) {
@@ -222,12 +225,9 @@ fn gathered<S: Store + ?Sized>(store: &S, record: Record) -> Record {
 impl<S: Store + ?Sized> Sink for Pipeline<S> {
     async fn accept(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
-            Event::Init => {
-                self.init();
-                Ok(())
-            }
+            Event::Init => self.init().await,
             Event::InitApply(indexed) => self.init_apply(indexed).await,
-            Event::InitDelete(reference) => self.init_delete(&reference).await,
+            Event::InitDelete(reference) => self.init_drop(&reference).await,
             Event::InitUnreadable(reference) => {
                 self.init_unreadable(reference);
                 Ok(())
@@ -252,7 +252,7 @@ impl<S: Store + ?Sized> Sink for Pipeline<S> {
     }
 
     fn synced(&mut self, version: &str) {
-        self.reached(version);
+        self.note_version(version);
         if self.status.listed(self.index, version) {
             self.subscribers.synced(self.store.len());
             self.status.synced();
@@ -260,10 +260,16 @@ impl<S: Store + ?Sized> Sink for Pipeline<S> {
     }
 
     fn reached(&mut self, version: &str) {
-        // With several scopes there is no one version that the store shows everything up to.
-        if self.scope == Scope::All || self.status.has_one_scope() {
+        self.note_version(version);
+        self.status.progressed(self.index, version);
+    }
+}
+
+impl<S: Store + ?Sized> Pipeline<S> {
+    /// Notes in the store how far it is, unless it has several scopes: then there is no one version.
+    fn note_version(&self, version: &str) {
+        if self.status.has_one_scope() {
             self.store.set_resource_version(version);
         }
-        self.status.progressed(self.index, version);
     }
 }

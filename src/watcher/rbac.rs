@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::Watcher;
 use crate::resource::Gvr;
 
-/// The verbs of a watch: `get` is for an object whose event cannot be read, which is then read by itself.
-const VERBS: [&str; 3] = ["get", "list", "watch"];
+/// The verbs of a watch.
+const VERBS: [&str; 2] = ["list", "watch"];
 
 /// What one watcher needs to be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl<S> Watcher<S> {
 /// let services = Permission::everywhere(Gvr::new("", "v1", "services"));
 /// let objects = minimal_rbac("gateway", "infra", "gateway", [services]);
 /// assert_eq!(objects[0]["kind"], "ClusterRole");
-/// assert_eq!(objects[0]["rules"][0]["verbs"], serde_json::json!(["get", "list", "watch"]));
+/// assert_eq!(objects[0]["rules"][0]["verbs"], serde_json::json!(["list", "watch"]));
 /// ```
 pub fn minimal_rbac(
     name: &str,

@@ -17,7 +17,6 @@ mod watch;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering as Memory};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +31,8 @@ pub use machine::InitialList;
 pub(super) use request::Target;
 
 use self::answer::refusal_of;
-use self::machine::{Input, Machine, Outcome, Step};
+use self::machine::{Input, Machine, Outcome, Refusal, Step};
+use super::discovery;
 use super::error::{Problem, WatchError};
 use super::status::StatusCell;
 use crate::client::{Client, ClientError};
@@ -43,6 +43,9 @@ use crate::store::{StoreError, Stored};
 
 /// How long the body of a list may stall before the connection is taken for dead.
 const BODY_STALL: Duration = Duration::from_secs(30);
+
+/// How many events are handed on before others in the task get a turn.
+const EVENTS_WITHOUT_PAUSE: u8 = 32;
 
 /// What a reflector hands on.
 #[derive(Debug)]
@@ -100,8 +103,16 @@ pub(super) struct Reflector<K> {
     audit: Option<Duration>,
     /// When it is next.
     audit_due: Option<Instant>,
-    /// Whether streaming lists were found to be refused, by any of the watcher's reflectors.
-    streaming_refused: Arc<AtomicBool>,
+    /// Whether a resource that is not served is waited for.
+    wait_for_resource: bool,
+    /// Whether the resource may have been defined anew since its kind was found out.
+    rediscover: bool,
+    /// How many list attempts were given up in a row for an object without a name.
+    nameless: u8,
+    /// Objects of the present list that could not be read.
+    unread: Vec<ObjectRef>,
+    /// How many events were handed on without a pause.
+    unpaused: u8,
     /// An object was read by itself as of this version; events up to it may be older than what is stored.
     ahead: Option<String>,
     /// Whether the next list begins anew.
@@ -117,7 +128,7 @@ pub(super) struct Setup {
     pub(super) watch_timeout: Duration,
     pub(super) audit: Option<Duration>,
     pub(super) initial_list: InitialList,
-    pub(super) streaming_refused: Arc<AtomicBool>,
+    pub(super) wait_for_resource: bool,
     pub(super) random: fastrand::Rng,
 }
 
@@ -175,7 +186,11 @@ impl<K: Sink> Reflector<K> {
             watch_timeout: setup.watch_timeout,
             audit: setup.audit,
             audit_due: None,
-            streaming_refused: setup.streaming_refused,
+            wait_for_resource: setup.wait_for_resource,
+            rediscover: false,
+            nameless: 0,
+            unread: Vec::new(),
+            unpaused: 0,
             ahead: None,
             fresh: true,
             random: setup.random,
@@ -188,7 +203,7 @@ impl<K: Sink> Reflector<K> {
     /// Dropping the future ends every request at once; the sink has dealt with each event handed to it or not at all.
     pub(super) async fn run(mut self) -> Infallible {
         loop {
-            if self.streaming_refused.load(Memory::Relaxed) {
+            if self.client.is_streaming_refused(&self.target.gvr) {
                 self.machine.refuse_streaming();
             }
             let ended = match self.machine.next() {
@@ -218,9 +233,10 @@ impl<K: Sink> Reflector<K> {
 
     /// Tells the machine what happened.
     async fn input(&mut self, input: Input) -> Result<(), Stop> {
+        let known = self.machine.streaming_refused();
         let outcome = self.machine.input(input, Instant::now(), self.random.f64());
-        if self.machine.streaming_refused() {
-            self.streaming_refused.store(true, Memory::Relaxed);
+        if self.machine.streaming_refused() && !known {
+            self.client.note_streaming_refused(&self.target.gvr);
         }
         match outcome {
             Outcome::Continue => Ok(()),
@@ -244,21 +260,43 @@ impl<K: Sink> Reflector<K> {
         }
         self.accept("list", Event::InitDone).await?;
         self.sink.synced(&version);
-        Ok(())
+        self.nameless = 0;
+        self.reread_unread().await
     }
 
     /// Begins a list, unless this is a further page or the same page again.
     async fn begin(&mut self, operation: &'static str) -> Result<(), Stop> {
-        if std::mem::take(&mut self.fresh) {
-            self.accept(operation, Event::Init).await?;
+        if !self.fresh {
+            return Ok(());
         }
-        Ok(())
+        if self.rediscover {
+            let resolved =
+                discovery::resolve(&self.client, &self.target, self.wait_for_resource).await;
+            let not_found = Input::Refused(Refusal {
+                code: 404,
+                ..Refusal::default()
+            });
+            let resource =
+                resolved.map_err(|problem| Stop::fault("discovery", problem, not_found))?;
+            if !self.target.metadata_only {
+                self.type_meta.1 = resource.kind.into();
+            }
+            self.rediscover = false;
+        }
+        self.fresh = false;
+        self.unread.clear();
+        self.accept(operation, Event::Init).await
     }
 
     /// Hands an event on.
     async fn accept(&mut self, operation: &'static str, event: Event) -> Result<(), Stop> {
-        // Everything here is ready at once, so that without this a long list would keep the thread to itself.
-        tokio::task::consume_budget().await;
+        // Everything here is ready at once, so that without this a long list would keep the thread to itself. The pause
+        // comes before tokio's own budget is used up, which the callbacks beside this share.
+        self.unpaused += 1;
+        if self.unpaused >= EVENTS_WITHOUT_PAUSE {
+            self.unpaused = 0;
+            tokio::task::yield_now().await;
+        }
         let accepted = self.sink.accept(event).await;
         accepted.map_err(|error| {
             Stop::fault(
@@ -269,10 +307,13 @@ impl<K: Sink> Reflector<K> {
         })
     }
 
-    /// Reports what does not stop the watch.
-    fn warn(&self, operation: &'static str, problem: Problem) {
-        self.status
-            .warn(&WatchError::new(self.status.watcher(), operation, problem));
+    /// Reports an object that cannot be read, which does not stop the watch.
+    fn report_unreadable(&self, operation: &'static str, object: String, reason: String) {
+        let problem = Problem::Unreadable(object.clone(), reason);
+        self.status.unreadable(
+            &object,
+            &WatchError::new(self.status.watcher(), operation, problem),
+        );
     }
 
     /// Sends a request; anything but a success with JSON is a fault.
@@ -308,7 +349,7 @@ impl<K: Sink> Reflector<K> {
     }
 
     /// Reads a refusal and does what can be done about it here.
-    async fn refusal(&self, operation: &'static str, response: Response<Body>) -> ClientError {
+    async fn refusal(&mut self, operation: &'static str, response: Response<Body>) -> ClientError {
         let described = format!("{operation} of {}", self.target.gvr);
         let (parts, body) = response.into_parts();
         let without_body = Response::from_parts(parts.clone(), Body::empty());
@@ -317,8 +358,10 @@ impl<K: Sink> Reflector<K> {
             Ok(error) => error,
             Err(_) => ClientError::refusal(&described, without_body).await,
         };
-        if error.is_not_served() {
+        if error.code() == Some(404) {
+            // What is watched may be gone, or come back as something else.
             self.client.forget(&self.target.gvr);
+            self.rediscover = true;
         }
         renew_credentials(&self.client, &error, &self.status).await;
         error

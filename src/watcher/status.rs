@@ -1,5 +1,6 @@
 //! How a watcher is doing, for its user to read and await. Logs each state once, when it begins.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -37,10 +38,12 @@ pub struct Status {
     pub last_event: Option<Instant>,
     /// The last error, until what it stood in the way of succeeds.
     pub last_error: Option<WatchError>,
-    /// How many lists were completed; 1 after the initial sync.
+    /// How many lists were completed; after the initial sync one for each namespace watched.
     pub lists: u64,
     /// How many calls of callbacks panicked.
     pub callback_panics: u64,
+    /// How many times an object could not be read, and was passed over or kept its old state.
+    pub unreadable: u64,
     /// How many audits compared the store with the server.
     pub audits: u64,
     /// How many differences they found in all; anything but 0 is a fault, in the server, on the way, or here.
@@ -64,13 +67,42 @@ struct Scope {
     error: Option<WatchError>,
 }
 
+/// Fills in what follows from the scopes. Of several errors one that waiting does not mend comes first.
+fn overlay(status: &mut Status, scopes: &[Scope]) {
+    let errors = || scopes.iter().filter_map(|scope| scope.error.as_ref());
+    status.last_error = errors()
+        .find(|error| error.is_refusal())
+        .or_else(|| errors().next())
+        .cloned();
+    status.last_event = scopes.iter().filter_map(|scope| scope.last_event).max();
+    if let [only] = scopes {
+        status.resource_version.clone_from(&only.version);
+    }
+    let connected = scopes.iter().all(|scope| scope.connected);
+    status.connection = match status.connection {
+        Connection::Stopped => Connection::Stopped,
+        Connection::Connected(since) if connected => Connection::Connected(since),
+        _ if connected => Connection::Connected(Instant::now()),
+        Connection::Connected(_) => Connection::Disconnected(Instant::now()),
+        Connection::Connecting if status.last_error.is_some() => {
+            Connection::Disconnected(Instant::now())
+        }
+        other => other,
+    };
+}
+
 /// The status of one watcher, written by its task.
 #[derive(Debug)]
 pub(super) struct StatusCell {
     watcher: String,
     status: watch::Sender<Status>,
     scopes: parking_lot::Mutex<Vec<Scope>>,
+    /// The objects that were logged as unreadable.
+    told_unreadable: parking_lot::Mutex<HashSet<String>>,
 }
+
+/// How many unreadable objects are logged at the most; more than that are counted only.
+const MOST_TOLD: usize = 100;
 
 impl StatusCell {
     pub(super) fn new(watcher: String, scopes: usize) -> Self {
@@ -82,6 +114,7 @@ impl StatusCell {
             last_error: None,
             lists: 0,
             callback_panics: 0,
+            unreadable: 0,
             audits: 0,
             audit_differences: 0,
         };
@@ -89,6 +122,7 @@ impl StatusCell {
             watcher,
             status: watch::Sender::new(status),
             scopes: parking_lot::Mutex::new(vec![Scope::default(); scopes]),
+            told_unreadable: parking_lot::Mutex::default(),
         }
     }
 
@@ -99,12 +133,17 @@ impl StatusCell {
 
     pub(super) fn get(&self) -> Status {
         let mut status = self.status.borrow().clone();
-        let scopes = self.scopes.lock();
-        if let [only] = &scopes[..] {
-            status.resource_version.clone_from(&only.version);
-        }
-        status.last_event = scopes.iter().filter_map(|scope| scope.last_event).max();
+        overlay(&mut status, &self.scopes.lock());
         status
+    }
+
+    /// Changes what readers see, with what the scopes know by now.
+    fn publish(&self, change: impl FnOnce(&mut Status)) {
+        let scopes = self.scopes.lock().clone();
+        self.status.send_modify(|status| {
+            change(status);
+            overlay(status, &scopes);
+        });
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Status> {
@@ -112,28 +151,10 @@ impl StatusCell {
     }
 
     fn scope(&self, index: usize, change: impl FnOnce(&mut Scope)) {
-        let mut scopes = self.scopes.lock();
-        if let Some(scope) = scopes.get_mut(index) {
+        if let Some(scope) = self.scopes.lock().get_mut(index) {
             change(scope);
         }
-        let connected = scopes.iter().all(|scope| scope.connected);
-        let error = scopes.iter().find_map(|scope| scope.error.clone());
-        drop(scopes);
-        self.status.send_if_modified(|status| {
-            let before = status.connection;
-            status.last_error = error;
-            status.connection = match before {
-                Connection::Stopped => Connection::Stopped,
-                Connection::Connected(since) if connected => Connection::Connected(since),
-                _ if connected => Connection::Connected(Instant::now()),
-                Connection::Connected(_) => Connection::Disconnected(Instant::now()),
-                Connection::Connecting if status.last_error.is_some() => {
-                    Connection::Disconnected(Instant::now())
-                }
-                other => other,
-            };
-            true
-        });
+        self.publish(|_| {});
     }
 
     /// The stream of one scope is open and in step.
@@ -164,9 +185,13 @@ impl StatusCell {
         }
     }
 
-    /// Something is wrong with a single object or event; the watch goes on.
-    pub(super) fn warn(&self, error: &WatchError) {
-        tracing::warn!(watcher = self.watcher, %error, "watch goes on");
+    /// An object cannot be read; the watch goes on without it. Logged once for each object.
+    pub(super) fn unreadable(&self, object: &str, error: &WatchError) {
+        self.publish(|status| status.unreadable += 1);
+        let mut told = self.told_unreadable.lock();
+        if told.len() < MOST_TOLD && told.insert(object.to_owned()) {
+            tracing::warn!(watcher = self.watcher, %error, "an object is passed over; the watch goes on");
+        }
     }
 
     /// Whether the last thing known of a scope is an error.
@@ -206,7 +231,7 @@ impl StatusCell {
             }
             scopes.iter().all(|scope| scope.synced)
         };
-        self.status.send_modify(|status| status.lists += 1);
+        self.publish(|status| status.lists += 1);
         all && !self.status.borrow().synced
     }
 
@@ -222,12 +247,11 @@ impl StatusCell {
 
     /// The initial sync of the whole watcher is complete.
     pub(super) fn synced(&self) {
-        self.status.send_modify(|status| status.synced = true);
+        self.publish(|status| status.synced = true);
     }
 
     pub(super) fn callback_panicked(&self) {
-        self.status
-            .send_modify(|status| status.callback_panics += 1);
+        self.publish(|status| status.callback_panics += 1);
     }
 
     /// An audit was made, and what differed was repaired.
@@ -236,15 +260,14 @@ impl StatusCell {
             let (count, first) = (differences.len(), &first.reference);
             tracing::error!(watcher = self.watcher, count, %first, "the store differed from the server; it is repaired");
         }
-        self.status.send_modify(|status| {
+        self.publish(|status| {
             status.audits += 1;
             status.audit_differences += differences.len() as u64;
         });
     }
 
     pub(super) fn stopped(&self) {
-        self.status
-            .send_modify(|status| status.connection = Connection::Stopped);
+        self.publish(|status| status.connection = Connection::Stopped);
     }
 
     /// Waits until the watcher is synced.

@@ -83,10 +83,12 @@ impl Subscribers {
         }
     }
 
-    fn each(&self, mut change: impl FnMut(&mut Gathered)) {
+    /// Changes what gathers for each reader; `change` says whether the reader has to look.
+    fn each(&self, mut change: impl FnMut(&mut Gathered) -> bool) {
         for inbox in self.inboxes.lock().inboxes.iter().filter_map(Weak::upgrade) {
-            change(&mut inbox.gathered.lock());
-            inbox.news.notify_one();
+            if change(&mut inbox.gathered.lock()) {
+                inbox.news.notify_one();
+            }
         }
     }
 
@@ -103,23 +105,32 @@ impl Subscribers {
             } else {
                 Some(&mut gathered.live)
             };
-            if let Some(pending) = pending {
+            // A reader that waits for the time of earlier changes looks for itself whether there were later ones.
+            pending.is_some_and(|pending| {
+                let was_empty = pending.times().is_none();
                 for difference in differences {
                     pending.add(difference, now, reading);
                 }
-            }
+                was_empty && pending.times().is_some()
+            })
         });
     }
 
     /// Tells all readers that the initial sync is complete.
     pub(super) fn synced(&self, count: usize) {
-        self.each(|gathered| gathered.synced = Some(count));
+        self.each(|gathered| {
+            gathered.synced = Some(count);
+            true
+        });
     }
 
     /// Ends all readers once they have been told what has gathered.
     pub(super) fn close(&self) {
         self.inboxes.lock().closed = true;
-        self.each(|gathered| gathered.closed = true);
+        self.each(|gathered| {
+            gathered.closed = true;
+            true
+        });
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
@@ -10,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::callback::Callbacks;
 use super::config::Checked;
+use super::discovery;
 use super::error::{Problem, WatchError};
 use super::pipeline::Pipeline;
 use super::reflector::{Backoff, InitialList, Reflector, Setup, Target, renew_credentials};
 use super::status::StatusCell;
 use super::subscription::{Subscribers, Subscription};
-use crate::client::{ApiResource, Client, ClientError};
+use crate::client::{Client, ClientError};
 use crate::indexer::Indexer;
 use crate::store::{Scope, Store};
 
@@ -134,8 +134,7 @@ impl<S: Store> Work<S> {
 
 impl<S: Store> Watch<S> {
     async fn run(mut self) -> Infallible {
-        let resource = self.discover().await;
-        let streaming_refused = Arc::new(AtomicBool::new(false));
+        let kind = self.discover().await;
         let reflectors = std::mem::take(&mut self.targets)
             .into_iter()
             .enumerate()
@@ -158,22 +157,22 @@ impl<S: Store> Watch<S> {
                     watch_timeout: self.watch_timeout,
                     audit: self.audit,
                     initial_list: self.initial_list,
-                    streaming_refused: Arc::clone(&streaming_refused),
+                    wait_for_resource: self.wait_for_resource,
                     random: self.random.fork(),
                 };
-                Reflector::new(self.client.clone(), target, &resource.kind, sink, setup).run()
+                Reflector::new(self.client.clone(), target, &kind, sink, setup).run()
             });
         join_all(reflectors).await;
         // There is at least one reflector, and none ends.
         std::future::pending().await
     }
 
-    /// Finds out the kind and the scope of the resource, for as long as it takes.
-    async fn discover(&mut self) -> ApiResource {
+    /// Finds out the kind of the resource, and that it can be watched, for as long as it takes.
+    async fn discover(&mut self) -> String {
         let mut backoff = Backoff::default();
         loop {
             let problem = match self.resolve().await {
-                Ok(resource) => return resource,
+                Ok(kind) => return kind,
                 Err(problem) => problem,
             };
             let retry_after = problem.client_error().and_then(ClientError::retry_after);
@@ -189,28 +188,13 @@ impl<S: Store> Watch<S> {
         }
     }
 
-    async fn resolve(&self) -> Result<ApiResource, Problem> {
-        let Some(target) = self.targets.first() else {
-            return std::future::pending().await;
-        };
-        let resource = match self.client.resolve(&target.gvr).await {
-            Err(error) if error.is_not_served() && self.wait_for_resource => {
-                return Err(Problem::NotYetServed(error));
-            }
-            resolved => resolved?,
-        };
+    async fn resolve(&self) -> Result<String, Problem> {
+        let mut kind = String::new();
         for target in &self.targets {
-            resource.check_namespace(target.namespace.as_deref())?;
+            kind = discovery::resolve(&self.client, target, self.wait_for_resource)
+                .await?
+                .kind;
         }
-        match ["list", "watch"]
-            .into_iter()
-            .find(|verb| !resource.supports(verb))
-        {
-            Some(verb) => {
-                self.client.forget(&target.gvr);
-                Err(Problem::NotWatchable(verb))
-            }
-            None => Ok(resource),
-        }
+        Ok(kind)
     }
 }

@@ -1,6 +1,7 @@
 //! A server that does what a test says, request by request, for faults that no honest server commits.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -10,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use kube::client::Body;
 use kubedex::Client;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +20,8 @@ type AnyBody = UnsyncBoxBody<Bytes, std::io::Error>;
 /// The server's side: requests come out, in the order they were made.
 pub(crate) struct Scripted {
     calls: mpsc::UnboundedReceiver<Call>,
+    /// The kind that discovery tells for `configmaps`.
+    kind: Arc<Mutex<String>>,
 }
 
 /// One request that waits for its answer. Dropping it breaks the connection.
@@ -35,8 +39,10 @@ pub(crate) struct Stream(mpsc::UnboundedSender<Result<Frame<Bytes>, std::io::Err
 /// A server, and a client of it. Discovery of `v1` (`configmaps`, `namespaces`) is answered without a script.
 pub(crate) fn scripted() -> (Scripted, Client) {
     let (sender, calls) = mpsc::unbounded_channel();
+    let kind = Arc::new(Mutex::new("ConfigMap".to_owned()));
+    let told_kind = Arc::clone(&kind);
     let service = tower::service_fn(move |request: Request<Body>| {
-        let sender = sender.clone();
+        let (sender, kind) = (sender.clone(), told_kind.lock().clone());
         async move {
             let uri = request
                 .uri()
@@ -46,7 +52,7 @@ pub(crate) fn scripted() -> (Scripted, Client) {
             if uri == "/api/v1" {
                 return Ok(plain(
                     StatusCode::OK,
-                    discovery().to_string(),
+                    discovery(&kind).to_string(),
                     "application/json",
                 ));
             }
@@ -66,15 +72,15 @@ pub(crate) fn scripted() -> (Scripted, Client) {
         }
     });
     (
-        Scripted { calls },
+        Scripted { calls, kind },
         Client::from_kube(kube::Client::new(service, "default")),
     )
 }
 
-fn discovery() -> Value {
+fn discovery(kind: &str) -> Value {
     let resource = |name: &str, kind: &str, namespaced: bool| json!({"name": name, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": ["get", "list", "watch"]});
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": [
-        resource("configmaps", "ConfigMap", true),
+        resource("configmaps", kind, true),
         resource("namespaces", "Namespace", false),
         {"name": "bindings", "singularName": "", "kind": "Binding", "namespaced": true, "verbs": ["create"]},
     ]})
@@ -102,6 +108,18 @@ impl Scripted {
         let call = self.next().await;
         assert!(!call.uri.contains("watch="), "{} is no list", call.uri);
         call
+    }
+
+    /// The next request, which must be a watch.
+    pub(crate) async fn watch_any(&mut self) -> Call {
+        let call = self.next().await;
+        assert!(call.uri.contains("watch=true"), "{} is no watch", call.uri);
+        call
+    }
+
+    /// From now on discovery tells another kind for `configmaps`.
+    pub(crate) fn rename_kind(&self, kind: &str) {
+        kind.clone_into(&mut self.kind.lock());
     }
 
     /// The next request, which must be a watch from this version.

@@ -93,11 +93,20 @@ pub(super) fn parse_line(line: &[u8]) -> Result<Line<'_>, String> {
             let status: Status = serde_json::from_str(object).map_err(|error| reason(&error))?;
             Ok(Line::Error {
                 refusal: refusal(&status),
-                message: status.message,
+                message: printable(&status.message),
             })
         }
         _ => Err("an event of an unknown type".to_owned()),
     }
+}
+
+/// A server's words: one line, of bounded length.
+fn printable(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|char: char| char.is_control() || char.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ").chars().take(500).collect()
 }
 
 /// What a refusal means to the state machine.
@@ -132,29 +141,58 @@ pub(super) fn refusal_of(error: &ClientError) -> Refusal {
 
 /// What a list says of itself.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {
     #[serde(default)]
     kind: String,
     #[serde(default)]
+    api_version: String,
+    #[serde(default)]
     metadata: RawMetadata,
 }
 
+/// The kind of lists of metadata.
+const METADATA_LIST: &str = "PartialObjectMetadataList";
+
 impl Envelope {
-    /// Reads the envelope; the reason if it is none of a list.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
+    /// Reads the envelope of a list of objects of this `apiVersion` and kind; the reason if it is none.
+    pub(super) fn parse(json: &[u8], api_version: &str, kind: &str) -> Result<Self, String> {
         let envelope: Self = serde_json::from_slice(json).map_err(|error| reason(&error))?;
-        if !envelope.kind.ends_with("List") {
-            let kind: String = envelope.kind.chars().take(63).collect();
-            return Err(if kind.is_empty() {
-                "a document without kind".to_owned()
-            } else {
-                format!("a {kind}")
-            });
-        }
+        envelope.check(api_version, kind)?;
         if envelope.version().is_empty() {
             return Err("a list without a resource version".to_owned());
         }
         Ok(envelope)
+    }
+
+    /// Checks what stands before the items, so that those of a foreign list are not even read. A list that says what it
+    /// is only at its end is checked there.
+    pub(super) fn check_head(head: &[u8], api_version: &str, kind: &str) -> Result<(), String> {
+        match serde_json::from_slice::<Self>(&[head, b"]}"].concat()) {
+            Ok(envelope) if !envelope.kind.is_empty() => envelope.check(api_version, kind),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lists of a kind may be named as they like, but for the ending.
+    fn check(&self, api_version: &str, kind: &str) -> Result<(), String> {
+        let is_kind = if kind == METADATA_LIST.trim_end_matches("List") {
+            self.kind == METADATA_LIST
+        } else {
+            self.kind.ends_with("List") && self.kind != METADATA_LIST
+        };
+        if is_kind && self.api_version == api_version {
+            return Ok(());
+        }
+        let found: String = format!("{} {}", self.api_version, self.kind)
+            .chars()
+            .take(200)
+            .collect();
+        Err(if self.kind.is_empty() {
+            "a document without kind".to_owned()
+        } else {
+            format!("a {found}")
+        })
     }
 
     /// The resource version of the list.

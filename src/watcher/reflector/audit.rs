@@ -1,10 +1,14 @@
 //! Compares the store with the server now and then, if asked to: a list at exactly the version that the store has reached
 //! must find no difference. What it finds is reported and repaired. The watch waits meanwhile, its events unread.
 
+use std::cmp::Ordering;
+
 use tokio::time::Instant;
 
-use super::machine::Input;
+use super::machine::{Input, Refusal};
 use super::{Event, Reflector, Sink, Stop};
+use crate::resource::compare_resource_versions;
+use crate::watcher::error::Problem;
 
 const AUDIT: &str = "audit";
 
@@ -16,37 +20,59 @@ impl<K: Sink> Reflector<K> {
     }
 
     /// Makes an audit. One that cannot be made, most likely because the server no longer has that version, is left for
-    /// the next time; only what the store cannot take is a fault.
+    /// the next time; only what the store cannot take, and a version that lies in the server's future, are faults.
     pub(super) async fn run_audit(&mut self) -> Result<(), Stop> {
         self.audit_due = self.audit.map(|every| Instant::now() + every);
-        let listed = self.audit_list().await;
-        let event = if listed.is_ok() {
-            Event::AuditDone
-        } else {
-            Event::InitAbort
-        };
-        match listed {
-            Ok(()) => {}
-            Err(Stop::Fault(fault)) if fault.input != Input::NotStored => {
-                tracing::debug!(watcher = self.status.watcher(), problem = %fault.problem, "no audit this time");
-            }
-            Err(stop) => return Err(stop),
+        let ahead = self
+            .ahead
+            .as_deref()
+            .and_then(|ahead| compare_resource_versions(ahead, self.machine.version()));
+        if ahead == Some(Ordering::Greater) {
+            // Some objects were read by themselves and are newer than the watch.
+            return Ok(());
         }
-        self.accept(AUDIT, event).await
+        match self.audit_list().await {
+            Ok(()) => {
+                self.accept(AUDIT, Event::AuditDone).await?;
+                self.reread_unread().await
+            }
+            Err(Stop::Fault(fault)) => match fault.input {
+                Input::NotStored => Err(Stop::Fault(fault)),
+                Input::Refused(Refusal { too_new: true, .. }) => {
+                    Err(Stop::fault(AUDIT, fault.problem, Input::Disorder))
+                }
+                _ => {
+                    tracing::debug!(watcher = self.status.watcher(), problem = %fault.problem, "no audit this time");
+                    self.accept(AUDIT, Event::InitAbort).await
+                }
+            },
+            Err(Stop::Over) => Err(Stop::Over),
+        }
     }
 
     async fn audit_list(&mut self) -> Result<(), Stop> {
+        self.unread.clear();
         self.accept(AUDIT, Event::Init).await?;
         let version = self.machine.version().to_owned();
-        let mut token = None;
+        let mut token: Option<String> = None;
         loop {
             let envelope = self
                 .page(AUDIT, self.target.list_at(&version, token.as_deref()))
                 .await?;
-            token = envelope.token().map(str::to_owned);
-            if token.is_none() {
+            if envelope.version() != version {
+                let found = format!("one of resource version {}", envelope.version());
+                return Err(Stop::failed(
+                    AUDIT,
+                    Problem::Foreign {
+                        expected: format!("list as of {version}"),
+                        found,
+                    },
+                ));
+            }
+            if envelope.token().is_none() || envelope.token() == token.as_deref() {
                 return Ok(());
             }
+            token = envelope.token().map(str::to_owned);
         }
     }
 }

@@ -78,10 +78,21 @@ fn append(buffer: &mut Vec<u8>, more: &[u8], most: usize) -> Result<(), FrameErr
     Ok(())
 }
 
+/// What comes out of the body of a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// What stands before the first item, once: an unfinished document.
+    Head(&'a [u8]),
+    /// One item.
+    Item(&'a [u8]),
+}
+
 /// Cuts the body of a list into its items and the envelope around them.
 #[derive(Debug)]
 pub(super) struct Items {
     place: Place,
+    /// The head was not handed out yet.
+    head: bool,
     /// Inside a string, and inside it right after a backslash.
     string: bool,
     escaped: bool,
@@ -110,6 +121,7 @@ impl Items {
     pub(super) fn new() -> Self {
         Self {
             place: Place::Envelope,
+            head: true,
             string: false,
             escaped: false,
             depth: 0,
@@ -122,11 +134,11 @@ impl Items {
         }
     }
 
-    /// The next whole item of what was kept and `chunk`, which is advanced past it; `None` when the chunk is used up.
+    /// The next whole piece of what was kept and `chunk`, which is advanced past it; `None` when the chunk is used up.
     pub(super) fn next<'a, 'c: 'a>(
         &'a mut self,
         chunk: &mut &'c [u8],
-    ) -> Result<Option<&'a [u8]>, FrameError> {
+    ) -> Result<Option<Piece<'a>>, FrameError> {
         if std::mem::take(&mut self.handed_out) {
             self.item.clear();
         }
@@ -135,6 +147,9 @@ impl Items {
                 Place::Envelope => {
                     let used = self.scan_envelope(chunk)?;
                     *chunk = chunk.get(used..).unwrap_or_default();
+                }
+                Place::Between if std::mem::take(&mut self.head) => {
+                    return Ok(Some(Piece::Head(&self.envelope)));
                 }
                 Place::Between => {
                     let Some(at) = chunk
@@ -167,14 +182,14 @@ impl Items {
                     let (item, rest) = chunk.split_at(end);
                     *chunk = rest;
                     if self.item.is_empty() {
-                        return Ok(Some(item));
+                        return Ok(Some(Piece::Item(item)));
                     }
                     append(&mut self.item, item, MOST_PIECE)?;
                     self.handed_out = true;
-                    return Ok(Some(&self.item));
+                    return Ok(Some(Piece::Item(&self.item)));
                 }
             }
-            if chunk.is_empty() {
+            if chunk.is_empty() && !(self.head && self.place == Place::Between) {
                 return Ok(None);
             }
         }
@@ -297,8 +312,10 @@ mod tests {
         let mut found = Vec::new();
         for chunk in chunks {
             let mut chunk = *chunk;
-            while let Some(item) = framer.next(&mut chunk)? {
-                found.push(serde_json::from_slice(item).unwrap());
+            while let Some(piece) = framer.next(&mut chunk)? {
+                if let Piece::Item(item) = piece {
+                    found.push(serde_json::from_slice(item).unwrap());
+                }
             }
         }
         Ok((found, serde_json::from_slice(&framer.finish()?).unwrap()))

@@ -6,13 +6,20 @@ use http::Request;
 use kube::client::Body;
 
 use super::answer::{Envelope, identify};
-use super::framer::{FrameError, Items};
+use super::framer::{FrameError, Items, Piece};
 use super::machine::Input;
 use super::{BODY_STALL, Event, Reflector, Sink, Stop, next_chunk};
 use crate::resource::compare_resource_versions;
 use crate::watcher::error::Problem;
 
 const LIST: &str = "list";
+
+/// How often a page with an object that has no name is read again, before it is taken as it is: nobody knows which
+/// object that is, so that nothing can be taken for deleted.
+const NAMELESS_ATTEMPTS: u8 = 3;
+
+/// How many objects that a list has, but which cannot be read, are read again by themselves once it is complete.
+const MOST_UNREAD: usize = 100;
 
 impl<K: Sink> Reflector<K> {
     /// Reads one page.
@@ -22,30 +29,18 @@ impl<K: Sink> Reflector<K> {
             .page(LIST, self.target.list(token.as_deref(), limit))
             .await?;
         let version = envelope.version().to_owned();
-        match envelope.token() {
-            Some(token) => {
-                self.input(Input::Page {
-                    version,
-                    token: Some(token.to_owned()),
-                })
-                .await
-            }
-            None => {
-                self.check_age(
-                    LIST,
-                    &version,
-                    Input::Page {
-                        version: version.clone(),
-                        token: None,
-                    },
-                )?;
-                self.input(Input::Page {
-                    version,
+        let token = envelope.token().map(str::to_owned);
+        if token.is_none() {
+            self.check_age(
+                LIST,
+                &version,
+                Input::Page {
+                    version: version.clone(),
                     token: None,
-                })
-                .await
-            }
+                },
+            )?;
         }
+        self.input(Input::Page { version, token }).await
     }
 
     /// Hands the items of one page on; what is around them is left.
@@ -67,46 +62,69 @@ impl<K: Sink> Reflector<K> {
                 }
             };
             let mut chunk = &chunk[..];
-            while let Some(item) = items
+            while let Some(piece) = items
                 .next(&mut chunk)
                 .map_err(|error| self.no_list(operation, error))?
             {
-                let event = match self.decode(item, true) {
-                    Ok(indexed) => Event::InitApply(indexed),
-                    Err(reason) => self.unreadable(operation, item, reason),
-                };
-                self.accept(operation, event).await?;
+                match piece {
+                    Piece::Head(head) => {
+                        let (api_version, kind) = &self.type_meta;
+                        Envelope::check_head(head, api_version, kind)
+                            .map_err(|found| self.foreign(operation, found))?;
+                    }
+                    Piece::Item(item) => self.item(operation, item).await?,
+                }
             }
         }
         let envelope = items
             .finish()
             .map_err(|error| self.no_list(operation, error))?;
-        Envelope::parse(&envelope).map_err(|found| {
-            let expected = format!("list of {}", self.target.gvr);
-            Stop::failed(operation, Problem::Foreign { expected, found })
-        })
+        let (api_version, kind) = &self.type_meta;
+        Envelope::parse(&envelope, api_version, kind)
+            .map_err(|found| self.foreign(operation, found))
+    }
+
+    async fn item(&mut self, operation: &'static str, json: &[u8]) -> Result<(), Stop> {
+        let event = match self.decode(json, true) {
+            Ok(indexed) => Event::InitApply(indexed),
+            Err(reason) => match identify(json) {
+                Some(identity) => {
+                    if self.unread.len() < MOST_UNREAD {
+                        self.unread.push(identity.reference.clone());
+                    } else {
+                        self.report_unreadable(operation, identity.reference.to_string(), reason);
+                    }
+                    Event::InitUnreadable(Some(identity.reference))
+                }
+                None if self.nameless < NAMELESS_ATTEMPTS => {
+                    self.nameless += 1;
+                    let problem =
+                        Problem::Unreadable("an object without a name".to_owned(), reason);
+                    return Err(Stop::failed(operation, problem));
+                }
+                None => {
+                    self.report_unreadable(
+                        operation,
+                        "an object without a name".to_owned(),
+                        reason,
+                    );
+                    Event::InitUnreadable(None)
+                }
+            },
+        };
+        self.accept(operation, event).await
+    }
+
+    fn foreign(&self, operation: &'static str, found: String) -> Stop {
+        let expected = format!("list of {}", self.target.gvr);
+        Stop::failed(operation, Problem::Foreign { expected, found })
     }
 
     fn no_list(&self, operation: &'static str, error: FrameError) -> Stop {
-        let problem = match error {
-            FrameError::Truncated => Problem::Broken(error.to_string()),
-            FrameError::NoList | FrameError::TooLarge => Problem::Foreign {
-                expected: format!("list of {}", self.target.gvr),
-                found: error.to_string(),
-            },
-        };
-        Stop::failed(operation, problem)
-    }
-
-    /// An object of a list that cannot be read: reported, and passed over.
-    pub(super) fn unreadable(&self, operation: &'static str, json: &[u8], reason: String) -> Event {
-        let reference = identify(json).map(|identity| identity.reference);
-        let named = reference.as_ref().map_or_else(
-            || "an object without a name".to_owned(),
-            ToString::to_string,
-        );
-        self.warn(operation, Problem::Unreadable(named, reason));
-        Event::InitUnreadable(reference)
+        match error {
+            FrameError::Truncated => Stop::failed(operation, Problem::Broken(error.to_string())),
+            FrameError::NoList | FrameError::TooLarge => self.foreign(operation, error.to_string()),
+        }
     }
 
     /// A complete list that is older than what was seen is a fault; how often, the machine decides.

@@ -78,7 +78,7 @@ impl Refusal {
     }
 
     /// Whether the fault lies with the server, and the same request may succeed later.
-    fn is_passing(&self) -> bool {
+    pub(super) fn is_passing(&self) -> bool {
         self.code == 429 || self.code == 401 || self.code >= 500
     }
 
@@ -242,19 +242,31 @@ impl Machine {
     /// Takes in what happened. `jitter` is a random number in `0.0..1.0`.
     pub(super) fn input(&mut self, input: Input, now: Instant, jitter: f64) -> Outcome {
         match self.phase.clone() {
-            Phase::List { token, .. } => self.list_input(input, token.is_some(), jitter),
+            Phase::List { token, .. } => self.list_input(input, token.as_ref(), jitter),
             Phase::Stream => self.stream_input(input, now, jitter),
             Phase::Watch => self.watch_input(input, now, jitter),
         }
     }
 
-    fn list_input(&mut self, input: Input, continued: bool, jitter: f64) -> Outcome {
+    fn list_input(&mut self, input: Input, token: Option<&String>, jitter: f64) -> Outcome {
+        let continued = token.is_some();
         match input {
             Input::Page {
-                token: Some(token), ..
+                token: Some(next), ..
+            } if Some(&next) == token => {
+                // A server that gives the same page again and again is not asked for pages.
+                self.wait = Some(self.list_backoff.fail(jitter, None));
+                self.phase = Phase::List {
+                    token: None,
+                    limit: false,
+                };
+                Outcome::Restart
+            }
+            Input::Page {
+                token: Some(next), ..
             } => {
                 self.phase = Phase::List {
-                    token: Some(token),
+                    token: Some(next),
                     limit: true,
                 };
                 Outcome::Next
@@ -321,11 +333,13 @@ impl Machine {
         match input {
             Input::Opened => {
                 self.opened = Some(now);
-                self.future_refusals = 0;
                 Outcome::Continue
             }
             Input::Applied { version } => {
-                self.version = version;
+                // A deletion may carry the last version of what is gone.
+                if compare_resource_versions(&version, &self.version) != Some(Ordering::Less) {
+                    self.version = version;
+                }
                 self.progress();
                 Outcome::Continue
             }
@@ -416,6 +430,7 @@ impl Machine {
         self.progressed = true;
         self.watched = true;
         self.garbled_at = None;
+        self.future_refusals = 0;
         self.watch_backoff.reset();
     }
 

@@ -1,4 +1,4 @@
-//! The requests a reflector makes: lists, streaming lists, watches, and reads of one object.
+//! The requests a reflector makes: lists, streaming lists and watches.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue};
 use http::{Request, Uri};
 use kube::client::Body;
 
-use crate::client::{collection_path, object_path};
+use crate::client::collection_path;
 use crate::resource::{Gvr, ObjectRef};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -101,12 +101,25 @@ impl Target {
         )
     }
 
-    /// One object.
-    pub(super) fn get(&self, reference: &ObjectRef) -> Request<Body> {
-        let accept = if self.metadata_only { METADATA } else { JSON };
+    /// A list of one object by its name, under the same selectors.
+    pub(super) fn list_one(&self, reference: &ObjectRef) -> Request<Body> {
+        let name = format!("metadata.name={}", reference.name());
+        let field_selector = match &self.field_selector {
+            Some(selector) => format!("{selector},{name}"),
+            None => name,
+        };
+        let one = Self {
+            field_selector: Some(field_selector),
+            ..self.clone()
+        };
+        let accept = if self.metadata_only {
+            METADATA_LIST
+        } else {
+            JSON
+        };
         build(
-            &object_path(&self.gvr, reference.namespace(), reference.name()),
-            "",
+            &collection_path(&self.gvr, reference.namespace()),
+            &one.selectors().finish(),
             accept,
             false,
         )

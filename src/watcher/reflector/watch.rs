@@ -247,14 +247,13 @@ impl<K: Sink> Reflector<K> {
             return self.accept(operation, Event::InitDelete(reference)).await;
         }
         let version = version.ok_or_else(|| Stop::garbled(operation, NO_VERSION))?;
-        match self.place(&version, &reference) {
+        match self.place_deletion(&version, &reference) {
             Place::InOrder => {
                 self.accept(operation, Event::Delete(reference, object))
                     .await?;
             }
             Place::Known => {}
             Place::Repeated => return Ok(()),
-            Place::Disorder if self.sink.known(&reference).is_none() => return Ok(()),
             Place::Disorder => return Err(self.disorder(operation)),
         }
         self.applied(version).await
@@ -272,28 +271,58 @@ impl<K: Sink> Reflector<K> {
         Stop::fault(operation, problem, Input::Disorder)
     }
 
-    /// Where an event stands among those already seen.
+    /// Where a creation or modification stands among the events already seen.
     pub(super) fn place(&self, version: &str, reference: &ObjectRef) -> Place {
-        let known_is_newer = || {
-            let known = self.sink.known(reference)?;
-            let order = compare_resource_versions(known.resource_version()?, version)?;
-            Some(order != Ordering::Less)
+        let known_is_as_new = || {
+            self.known_version(version, reference)
+                .is_some_and(|order| order != Ordering::Less)
         };
-        let not_after = |mark: &str| {
-            compare_resource_versions(version, mark).is_some_and(|order| order != Ordering::Greater)
-        };
-        if not_after(self.machine.version()) {
-            return if known_is_newer().unwrap_or(false) {
+        if not_after(version, self.machine.version()) {
+            return if known_is_as_new() {
                 Place::Repeated
             } else {
                 Place::Disorder
             };
         }
-        if self.ahead.as_deref().is_some_and(not_after) && known_is_newer().unwrap_or(false) {
+        if self
+            .ahead
+            .as_deref()
+            .is_some_and(|ahead| not_after(version, ahead))
+            && known_is_as_new()
+        {
             return Place::Known;
         }
         Place::InOrder
     }
+
+    /// The same for a deletion. It may carry the version of what it deletes, and it may tell of an object's leaving a
+    /// selector at the very version that was read by itself.
+    fn place_deletion(&self, version: &str, reference: &ObjectRef) -> Place {
+        let is_old = not_after(version, self.machine.version());
+        if self.sink.known(reference).is_none() {
+            return if is_old {
+                Place::Repeated
+            } else {
+                Place::Known
+            };
+        }
+        match self.known_version(version, reference) {
+            Some(Ordering::Greater) if is_old => Place::Repeated,
+            Some(Ordering::Greater) => Place::Known,
+            Some(Ordering::Less) if is_old => Place::Disorder,
+            _ => Place::InOrder,
+        }
+    }
+
+    /// How the stored version of an object compares with this one.
+    fn known_version(&self, version: &str, reference: &ObjectRef) -> Option<Ordering> {
+        let known = self.sink.known(reference)?;
+        compare_resource_versions(known.resource_version()?, version)
+    }
+}
+
+fn not_after(version: &str, mark: &str) -> bool {
+    compare_resource_versions(version, mark).is_some_and(|order| order != Ordering::Greater)
 }
 
 const NO_VERSION: &str = "an object without a resource version";

@@ -340,6 +340,7 @@ async fn metadata_only_asks_for_and_keeps_metadata() {
     };
     let mut page = crate::scripted::list("10", None, &[partial("a", "1")]);
     page["kind"] = "PartialObjectMetadataList".into();
+    page["apiVersion"] = "meta.k8s.io/v1".into();
     call.json(200, &page);
     let stream = server.watch("10").await.stream();
     watcher.wait_for_sync(SOON).await.unwrap();

@@ -360,35 +360,137 @@ async fn r9_a_watch_that_outlives_its_timeout_in_silence_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn r10_an_unreadable_object_of_a_list_is_passed_over_and_keeps_its_old_state_in_a_relist() {
-    let (mut server, _client, watcher, stream) = watching(&[
+    let before = [
         config_map("a", "1", "x"),
         config_map("b", "2", "x"),
         config_map("c", "3", "x"),
-    ])
-    .await;
+    ];
+    let (mut server, _client, watcher, stream) = watching(&before).await;
     stream.event("ERROR", &status(410, "Expired"));
     let mut unreadable = config_map("b", "15", "y");
     unreadable["data"]["deep"] = nested(200);
     server
         .list()
         .await
-        .items("20", &[config_map("a", "12", "y"), unreadable]);
+        .items("20", &[config_map("a", "12", "y"), unreadable.clone()]);
+    let again = server.list().await;
+    assert!(
+        again.uri.ends_with("metadata.name%3Db"),
+        "read again by itself: {}",
+        again.uri
+    );
+    again.items("20", &[unreadable]);
     server.watch("20").await;
     assert_eq!(
         content(&watcher),
         rows(&[("a", "12", "y"), ("b", "2", "x")])
     );
+    assert_eq!(watcher.status().unreadable, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn r10_nothing_is_taken_for_deleted_while_an_object_of_the_list_is_nameless() {
-    let (mut server, _client, watcher, stream) =
-        watching(&[config_map("a", "1", "x"), config_map("b", "2", "x")]).await;
-    stream.event("ERROR", &status(410, "Expired"));
+async fn r10_an_object_that_a_list_garbled_once_is_read_again() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged()).unwrap();
+    let mut unreadable = config_map("b", "2", "y");
+    unreadable["data"]["deep"] = nested(200);
     server
         .list()
         .await
-        .items("20", &[config_map("a", "12", "y"), json!({"spec": {}})]);
+        .items("10", &[config_map("a", "1", "x"), unreadable]);
+    server
+        .list()
+        .await
+        .items("12", &[config_map("b", "12", "z")]);
+    let stream = server.watch("10").await.stream();
+    // What lies between is older than what was read.
+    stream.event("MODIFIED", &config_map("b", "11", "y"));
+    stream.event("ADDED", &config_map("c", "13", "x"));
+    settles(
+        &watcher,
+        &[("a", "1", "x"), ("b", "12", "z"), ("c", "13", "x")],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_an_unreadable_object_that_leaves_while_the_list_is_streamed_does_not_come_back() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, config()).unwrap();
+    let stream = server.next().await.stream();
+    stream.event("ADDED", &config_map("a", "1", "x"));
+    stream.initial_events_end("5");
+    watcher.wait_for_sync(SOON).await.unwrap();
+    stream.event("ERROR", &status(410, "Expired"));
+    let stream = server.next().await.stream();
+    let mut unreadable = config_map("a", "9", "y");
+    unreadable["data"]["deep"] = nested(200);
+    stream.event("ADDED", &unreadable);
+    server.list().await.items("10", &[]);
+    stream.event("DELETED", &config_map("a", "10", "y"));
+    stream.initial_events_end("11");
+    settles(&watcher, &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_without_permission_to_read_it_an_unreadable_object_blocks_nothing() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, config()).unwrap();
+    let stream = server.next().await.stream();
+    let mut unreadable = config_map("a", "1", "y");
+    unreadable["data"]["deep"] = nested(200);
+    stream.event("ADDED", &unreadable);
+    server.list().await.refuse(403, "Forbidden");
+    stream.event("ADDED", &config_map("b", "2", "x"));
+    stream.initial_events_end("5");
+    watcher.wait_for_sync(SOON).await.unwrap();
+    assert_eq!(content(&watcher), rows(&[("b", "2", "x")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_a_reread_keeps_to_the_selectors_and_a_later_deletion_is_not_swallowed() {
+    let (mut server, client) = scripted();
+    let config = paged()
+        .label_selector("app=x")
+        .field_selector("metadata.namespace=n");
+    let watcher = Watcher::start(&client, config).unwrap();
+    server
+        .list()
+        .await
+        .items("10", &[config_map("a", "1", "x")]);
+    let stream = server.watch_any().await.stream();
+    let mut unreadable = config_map("a", "11", "y");
+    unreadable["data"]["deep"] = nested(200);
+    stream.event("MODIFIED", &unreadable);
+    let call = server.list().await;
+    assert_eq!(
+        call.uri,
+        "/api/v1/namespaces/n/configmaps?labelSelector=app%3Dx&fieldSelector=metadata.namespace%3Dn%2Cmetadata.name%3Da"
+    );
+    call.items("15", &[config_map("a", "15", "z")]);
+    settles(&watcher, &[("a", "15", "z")]).await;
+    stream.event("DELETED", &config_map("a", "15", "z"));
+    settles(&watcher, &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_carries_the_version_of_what_it_deletes_is_one() {
+    let (_server, _client, watcher, stream) = watching(&[]).await;
+    stream.event("ADDED", &config_map("a", "12", "x"));
+    settles(&watcher, &[("a", "12", "x")]).await;
+    stream.event("DELETED", &config_map("a", "12", "x"));
+    settles(&watcher, &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_a_page_with_a_nameless_object_is_read_again_and_then_nothing_is_taken_for_deleted() {
+    let (mut server, _client, watcher, stream) =
+        watching(&[config_map("a", "1", "x"), config_map("b", "2", "x")]).await;
+    stream.event("ERROR", &status(410, "Expired"));
+    for _ in 0..4 {
+        let items = [config_map("a", "12", "y"), json!({"spec": {}})];
+        server.list().await.items("20", &items);
+    }
     server.watch("20").await;
     assert_eq!(
         content(&watcher),
@@ -403,8 +505,11 @@ async fn r10_an_update_that_cannot_be_read_is_read_by_itself() {
     unreadable["data"]["deep"] = nested(200);
     stream.event("MODIFIED", &unreadable);
     let call = server.next().await;
-    assert_eq!(call.uri, "/api/v1/namespaces/n/configmaps/a");
-    call.json(200, &config_map("a", "14", "z"));
+    assert_eq!(
+        call.uri,
+        "/api/v1/namespaces/n/configmaps?fieldSelector=metadata.name%3Da"
+    );
+    call.items("14", &[config_map("a", "14", "z")]);
     settles(&watcher, &[("a", "14", "z")]).await;
     // What lies between the two is older than what is stored.
     stream.event("MODIFIED", &config_map("a", "13", "y"));
@@ -424,8 +529,11 @@ async fn r10_an_update_within_a_streaming_list_that_cannot_be_read_is_read_by_it
     unreadable["data"]["deep"] = nested(200);
     stream.event("MODIFIED", &unreadable);
     let call = server.next().await;
-    assert_eq!(call.uri, "/api/v1/namespaces/n/configmaps/a");
-    call.json(200, &config_map("a", "14", "z"));
+    assert_eq!(
+        call.uri,
+        "/api/v1/namespaces/n/configmaps?fieldSelector=metadata.name%3Da"
+    );
+    call.items("14", &[config_map("a", "14", "z")]);
     stream.initial_events_end("9");
     watcher.wait_for_sync(SOON).await.unwrap();
     stream.event("MODIFIED", &config_map("a", "12", "y"));
@@ -439,7 +547,7 @@ async fn r10_an_object_that_stays_unreadable_keeps_its_old_state_and_the_watch_g
     let mut unreadable = config_map("a", "12", "y");
     unreadable["data"]["deep"] = nested(200);
     stream.event("MODIFIED", &unreadable);
-    server.next().await.json(200, &unreadable);
+    server.list().await.items("12", &[unreadable]);
     stream.event("ADDED", &config_map("b", "13", "x"));
     settles(&watcher, &[("a", "1", "x"), ("b", "13", "x")]).await;
 }
@@ -584,17 +692,19 @@ async fn r15_objects_of_another_kind_are_never_stored() {
         .list()
         .await
         .items("10", &[pod.clone(), config_map("a", "1", "x")]);
+    server.list().await.items("10", &[]);
     let stream = server.watch("10").await.stream();
     watcher.wait_for_sync(SOON).await.unwrap();
     assert_eq!(content(&watcher), rows(&[("a", "1", "x")]));
     pod["metadata"]["resourceVersion"] = json!("12");
     stream.event("ADDED", &pod);
-    let call = server.next().await;
-    assert_eq!(
-        call.uri, "/api/v1/namespaces/n/configmaps/p",
-        "there may be one of ours behind it"
+    let call = server.list().await;
+    assert!(
+        call.uri.ends_with("metadata.name%3Dp"),
+        "there may be one of ours behind it: {}",
+        call.uri
     );
-    call.refuse(404, "NotFound");
+    call.items("12", &[]);
     stream.event("ADDED", &status(200, "x"));
     server.watch("12").await;
     assert_eq!(content(&watcher), rows(&[("a", "1", "x")]));
@@ -642,6 +752,66 @@ async fn a_streaming_list_that_breaks_off_leaves_nothing_behind() {
     stream.initial_events_end("5");
     watcher.wait_for_sync(SOON).await.unwrap();
     assert_eq!(content(&watcher), rows(&[("b", "2", "x")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s11_an_object_that_no_longer_matches_leaves_with_the_next_attempt_of_the_first_list() {
+    let (mut server, client) = scripted();
+    let watcher =
+        Watcher::start(&client, config().client_side_field_selector("data.k=yes")).unwrap();
+    let stream = server.next().await.stream();
+    stream.event("ADDED", &config_map("a", "1", "yes"));
+    settles(&watcher, &[("a", "1", "yes")]).await;
+    stream.reset();
+    let stream = server.next().await.stream();
+    stream.event("ADDED", &config_map("a", "2", "no"));
+    stream.initial_events_end("5");
+    watcher.wait_for_sync(SOON).await.unwrap();
+    assert_eq!(content(&watcher), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lists_but_lets_nobody_watch_is_reported_as_one_state() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged()).unwrap();
+    let mut status = watcher.status_changes();
+    for _ in 0..5 {
+        server.list().await.items("10", &[]);
+        server.watch("10").await.refuse(403, "Forbidden");
+    }
+    server.list().await.items("10", &[]);
+    server.next().await;
+    assert!(!watcher.status().is_connected());
+    let seen = status.borrow_and_update().clone();
+    assert!(
+        seen.last_error.unwrap().is_forbidden(),
+        "the status that is awaited says so too"
+    );
+    assert_eq!(seen.resource_version.as_deref(), Some("10"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_comes_back_as_another_kind_is_found_out_anew() {
+    let (mut server, _client, watcher, stream) = watching(&[config_map("a", "1", "x")]).await;
+    server.rename_kind("Settings");
+    stream.event("ERROR", &status(410, "Expired"));
+    server.list().await.refuse(404, "NotFound");
+    let mut renamed = config_map("a", "20", "y");
+    renamed["kind"] = json!("Settings");
+    server.list().await.items("30", &[renamed]);
+    server.watch("30").await;
+    assert_eq!(content(&watcher), rows(&[("a", "20", "y")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_out_about_streaming_lists_holds_for_the_next_watcher() {
+    let (mut server, client) = scripted();
+    let _first = Watcher::start(&client, config()).unwrap();
+    server.next().await.refuse(422, "Invalid");
+    server.list().await.items("5", &[]);
+    let _watch = server.watch("5").await;
+    let _second = Watcher::start(&client, config()).unwrap();
+    server.list().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -745,7 +915,11 @@ async fn r20_shutdown_ends_every_request_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_recovers_says_so_in_its_status() {
     let (mut server, _client, watcher, stream) = watching(&[]).await;
-    assert!(watcher.status().is_connected());
+    let mut changes = watcher.status_changes();
+    changes
+        .wait_for(kubedex::watcher::Status::is_connected)
+        .await
+        .unwrap();
     stream.reset();
     drop(server.watch("10").await);
     let stream = server.watch("10").await.stream();

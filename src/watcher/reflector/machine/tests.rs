@@ -185,6 +185,30 @@ fn r2_pages_follow_each_other_and_an_expired_token_gives_one_full_list() {
 }
 
 #[test]
+fn r2_a_server_that_gives_the_same_page_again_and_again_is_asked_for_the_whole_list_after_a_wait() {
+    let mut driver = Driver::new(InitialList::Paged);
+    driver.next();
+    let page = Input::Page {
+        version: "5".into(),
+        token: Some("t".into()),
+    };
+    for _ in 0..20 {
+        assert_eq!(driver.input(page.clone()), Outcome::Next);
+        driver.next();
+        assert_eq!(driver.input(page.clone()), Outcome::Restart);
+        let (step, wait) = driver.next_after_wait();
+        assert_eq!(
+            step,
+            Step::List {
+                token: None,
+                limit: false
+            }
+        );
+        assert!(!wait.is_zero());
+    }
+}
+
+#[test]
 fn r3_a_drop_after_a_bookmark_costs_no_relist() {
     let mut driver = Driver::watching();
     driver.input(Input::Bookmark {
@@ -370,6 +394,14 @@ fn r14_a_watch_refused_for_a_version_in_the_future_relists_in_the_end() {
     for _ in 0..FUTURE_REFUSALS - 1 {
         assert_eq!(driver.input(Input::Refused(too_new)), Outcome::Next);
         assert_eq!(driver.next_after_wait().0, watch("10"));
+    }
+    assert_eq!(driver.input(Input::Refused(too_new)), Outcome::Restart);
+    // The same as events of watches that are opened first.
+    let mut driver = Driver::watching();
+    for _ in 0..FUTURE_REFUSALS - 1 {
+        assert_eq!(driver.input(Input::Refused(too_new)), Outcome::Next);
+        driver.next_after_wait();
+        driver.input(Input::Opened);
     }
     assert_eq!(driver.input(Input::Refused(too_new)), Outcome::Restart);
 }
