@@ -115,7 +115,7 @@ impl<S: Store> Watcher<S> {
         match &status.last_error {
             Some(error) => diagnosis.note(Finding::Bad, format!("the last error: {error}")),
             None if status.is_connected() => {
-                diagnosis.note(Finding::Good, "the watch is connected")
+                diagnosis.note(Finding::Good, "the watch is connected");
             }
             None => diagnosis.note(
                 Finding::Odd,
@@ -271,7 +271,7 @@ async fn check_selectors(diagnosis: &mut Diagnosis, client: &Client, target: &Ta
     match (selected, selectors.as_deref()) {
         (true, None) => diagnosis.note(Finding::Good, format!("there are objects{place}")),
         (true, Some(selectors)) => {
-            diagnosis.note(Finding::Good, format!("{selectors} matches objects{place}"))
+            diagnosis.note(Finding::Good, format!("{selectors} matches objects{place}"));
         }
         (false, None) => diagnosis.note(Finding::Odd, format!("there are no objects{place}")),
         (false, Some(selectors)) => match any(&target.without_selectors()).await {

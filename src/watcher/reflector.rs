@@ -308,10 +308,10 @@ impl<K: Sink> Reflector<K> {
     }
 
     /// Reports an object that cannot be read, which does not stop the watch.
-    fn report_unreadable(&self, operation: &'static str, object: String, reason: String) {
-        let problem = Problem::Unreadable(object.clone(), reason);
+    fn report_unreadable(&self, operation: &'static str, object: &str, reason: String) {
+        let problem = Problem::Unreadable(object.to_owned(), reason);
         self.status.unreadable(
-            &object,
+            object,
             &WatchError::new(self.status.watcher(), operation, problem),
         );
     }

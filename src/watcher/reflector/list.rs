@@ -92,7 +92,7 @@ impl<K: Sink> Reflector<K> {
                     if self.unread.len() < MOST_UNREAD {
                         self.unread.push(identity.reference.clone());
                     } else {
-                        self.report_unreadable(operation, identity.reference.to_string(), reason);
+                        self.report_unreadable(operation, &identity.reference.to_string(), reason);
                     }
                     Event::InitUnreadable(Some(identity.reference))
                 }
@@ -103,11 +103,7 @@ impl<K: Sink> Reflector<K> {
                     return Err(Stop::failed(operation, problem));
                 }
                 None => {
-                    self.report_unreadable(
-                        operation,
-                        "an object without a name".to_owned(),
-                        reason,
-                    );
+                    self.report_unreadable(operation, "an object without a name", reason);
                     Event::InitUnreadable(None)
                 }
             },

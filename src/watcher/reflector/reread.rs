@@ -103,7 +103,7 @@ impl<K: Sink> Reflector<K> {
             Err(Unread::Content(again)) => {
                 self.report_unreadable(
                     REREAD,
-                    reference.to_string(),
+                    &reference.to_string(),
                     format!("{reason}; read by itself: {again}"),
                 );
                 Ok(None)
@@ -113,7 +113,7 @@ impl<K: Sink> Reflector<K> {
                 if error.code().is_some() && !refusal.is_passing() {
                     self.report_unreadable(
                         REREAD,
-                        reference.to_string(),
+                        &reference.to_string(),
                         format!("{reason}; read by itself: {error}"),
                     );
                     return Ok(None);
