@@ -41,6 +41,7 @@ pub mod client;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod indexer;
+pub mod leader_election;
 pub mod object;
 pub mod resource;
 pub mod selector;

@@ -305,7 +305,7 @@ impl ClientError {
         Self::new(format!("address {gvr}"), Kind::Scope { reason })
     }
 
-    pub(super) fn timeout(
+    pub(crate) fn timeout(
         operation: impl Into<Box<str>>,
         missing: &'static str,
         after: Duration,

@@ -6,5 +6,6 @@ mod conformance;
 mod fake;
 mod kubectl;
 mod layering;
+mod leader_election;
 mod scripted;
 mod watcher;
