@@ -129,11 +129,32 @@ impl IndexSet {
 
     /// The keys of an object as it is. Of an object that lacks ignored fields, keys over those are empty.
     pub fn keys(&self, object: &Object) -> Keys {
-        let mut builder = KeysBuilder::new();
-        for definition in &self.definitions {
-            builder.index(object.root(), &definition.expressions);
-        }
-        builder.finish()
+        KeysBuilder::build(|builder| {
+            for definition in &self.definitions {
+                builder.index(object.root(), &definition.expressions);
+            }
+        })
+    }
+
+    /// Whether these are the keys of an object as it is; false if that would take as long as reading them.
+    pub(crate) fn has_keys(&self, object: &Object, keys: &Keys) -> bool {
+        let root = object.root();
+        self.definitions
+            .iter()
+            .enumerate()
+            .all(|(index, definition)| {
+                let mut expressions = definition.expressions.iter();
+                let key = keys.of(index).next();
+                expressions.clone().all(PathExpression::is_definite)
+                    && key.is_some_and(|key| {
+                        key.components().all(|component| {
+                            let value = expressions
+                                .next()
+                                .and_then(|expression| expression.first(root));
+                            component_is(value, component)
+                        })
+                    })
+            })
     }
 
     /// Whether the keys under the index at a position can be read again from a stored object.

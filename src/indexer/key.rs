@@ -5,6 +5,7 @@
 //! missing or an empty selection, and compact JSON for a map or a list.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -192,15 +193,32 @@ impl fmt::Debug for Keys {
 }
 
 /// Packs keys, index after index.
-pub(super) struct KeysBuilder {
-    packed: Vec<u8>,
+pub(super) struct KeysBuilder<'b> {
+    packed: &'b mut Vec<u8>,
 }
 
-impl KeysBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            packed: Vec::from([0]),
+thread_local! {
+    /// Where keys are packed before they are copied out in their exact length.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The most bytes that a thread keeps for packing keys.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+impl KeysBuilder<'_> {
+    /// Packs what the function adds.
+    pub(super) fn build(function: impl FnOnce(&mut KeysBuilder<'_>)) -> Keys {
+        let mut scratch = SCRATCH.take();
+        scratch.clear();
+        scratch.push(0);
+        function(&mut KeysBuilder {
+            packed: &mut scratch,
+        });
+        let keys = Keys(Arc::from(&scratch[..]));
+        if scratch.capacity() <= SCRATCH_BYTES {
+            SCRATCH.set(scratch);
         }
+        keys
     }
 
     /// Adds the keys of one index: every combination of what its expressions find.
@@ -241,10 +259,6 @@ impl KeysBuilder {
         if truncated && let Some(flag) = self.packed.first_mut() {
             *flag = 1;
         }
-    }
-
-    pub(super) fn finish(self) -> Keys {
-        Keys(self.packed.into())
     }
 
     fn text(&mut self, text: &str) {

@@ -8,6 +8,7 @@
 //! it would index, ignore or select by accident, at a cost that grows with the whole object.
 
 mod compile;
+mod condition;
 mod error;
 mod found;
 mod normalise;

@@ -81,7 +81,7 @@ pub async fn check<S: Store + ?Sized>(build: impl Fn(&StoreSchema, Server) -> Ar
     relist::a_relist_is_never_seen_half(&build).await;
     writes::writes_tell_what_was_there_and_are_counted(&build).await;
     for seed in 0..4 {
-        check_random_operations(&build, seed, 300).await;
+        check_random_operations(&build, seed, 150).await;
     }
 }
 

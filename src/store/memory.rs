@@ -51,7 +51,10 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// An empty store with the indexes of the schema.
     pub fn new(schema: &StoreSchema) -> Self {
-        let hashing = Hashing::default();
+        Self::hashed(schema, Hashing::default())
+    }
+
+    fn hashed(schema: &StoreSchema, hashing: Hashing) -> Self {
         Self {
             state: RwLock::new(State::new(Arc::clone(&schema.indexes), hashing.clone())),
             schema: schema.clone(),

@@ -8,4 +8,5 @@ mod kubectl;
 mod layering;
 mod leader_election;
 mod scripted;
+mod store;
 mod watcher;

@@ -1,11 +1,12 @@
 //! From the syntax tree of `jsonpath-rust` to steps over an object.
 
 use jsonpath_rust::parser::errors::JsonPathError;
-use jsonpath_rust::parser::model::{Filter, JpQuery, Segment, Selector};
+use jsonpath_rust::parser::model::{Segment, Selector};
 use jsonpath_rust::parser::parse_json_path;
 use pest::error::InputLocation;
 
 use super::PathError;
+use super::condition::Condition;
 use super::normalise::{NO_DESCENT, Normalised};
 use crate::object::{Key, ValueRef};
 
@@ -21,7 +22,7 @@ pub(crate) enum Step {
     /// A range of an array: start, end, step.
     Slice(Option<i64>, Option<i64>, i64),
     /// The elements or values for which a condition holds.
-    Filter(JpQuery),
+    Filter(Condition),
     /// What several selectors find, one after the other.
     Union(Vec<Step>),
 }
@@ -43,7 +44,7 @@ pub(super) enum Use {
 }
 
 impl Name {
-    fn new(text: String, used: Use) -> Self {
+    pub(super) fn new(text: String, used: Use) -> Self {
         match used {
             Use::Often => Self::Prepared(Key::new(&text)),
             Use::Once => Self::Plain(text.into()),
@@ -90,15 +91,8 @@ pub(super) fn compile(
     let origin = |at: usize| normalised.segments.get(at).copied().unwrap_or_default();
     let mut steps = Vec::with_capacity(query.segments.len());
     for (at, segment) in query.segments.into_iter().enumerate() {
-        let step = match segment {
-            Segment::Selector(selector) => selector_step(selector, used),
-            Segment::Selectors(selectors) => Step::Union(
-                selectors
-                    .into_iter()
-                    .map(|selector| selector_step(selector, used))
-                    .collect(),
-            ),
-            Segment::Descendant(_) => return Err(PathError::new(source, origin(at), NO_DESCENT)),
+        let Some(step) = segment_step(segment, used) else {
+            return Err(PathError::new(source, origin(at), NO_DESCENT));
         };
         steps.push(step);
     }
@@ -124,18 +118,28 @@ pub(super) fn compile(
     Ok(steps)
 }
 
+/// `None` for recursive descent.
+pub(super) fn segment_step(segment: Segment, used: Use) -> Option<Step> {
+    match segment {
+        Segment::Selector(selector) => Some(selector_step(selector, used)),
+        Segment::Selectors(selectors) => {
+            let steps = selectors
+                .into_iter()
+                .map(|selector| selector_step(selector, used));
+            Some(Step::Union(steps.collect()))
+        }
+        Segment::Descendant(_) => None,
+    }
+}
+
 fn selector_step(selector: Selector, used: Use) -> Step {
     match selector {
         Selector::Name(name) => Step::Key(Name::new(name, used)),
         Selector::Wildcard => Step::Any,
         Selector::Index(index) => Step::Index(index),
         Selector::Slice(start, end, step) => Step::Slice(start, end, step.unwrap_or(1)),
-        Selector::Filter(filter) => Step::Filter(filter_query(filter)),
+        Selector::Filter(filter) => Step::Filter(Condition::compile(filter, used)),
     }
-}
-
-fn filter_query(filter: Filter) -> JpQuery {
-    JpQuery::new(vec![Segment::Selector(Selector::Filter(filter))])
 }
 
 /// Says what the parser found in terms of what the user wrote.

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use super::{MAX_EXPRESSION_BYTES, PathError};
 
-/// How deep brackets and parentheses may nest. Beyond a handful nobody reads them, and parsing recurses.
-const MAX_NESTING: usize = 16;
+/// How deep brackets and parentheses may nest. Beyond a handful nobody reads them, and the parser's time grows threefold with
+/// each level of functions.
+const MAX_NESTING: usize = 6;
 
 /// Refused everywhere, with the reason.
 pub(super) const NO_DESCENT: &str = "'..' searches the whole object, so what it finds depends on whatever fields an object happens \
@@ -392,7 +393,16 @@ impl Parser<'_> {
     fn trim(&mut self) {
         self.space();
         if let Some(rest) = self.source.get(self.at..self.end) {
-            self.end = self.at + rest.trim_end().len();
+            let kept = rest.trim_end();
+            let escapes = kept.len() - kept.trim_end_matches('\\').len();
+            self.end = self.at + kept.len();
+            if escapes % 2 == 1 {
+                // The first of the spaces is part of a name.
+                let space = rest
+                    .get(kept.len()..)
+                    .and_then(|spaces| spaces.chars().next());
+                self.end += space.map_or(0, char::len_utf8);
+            }
         }
     }
 

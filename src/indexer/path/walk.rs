@@ -1,9 +1,5 @@
 //! Following compiled steps through an object.
 
-use jsonpath_rust::parser::model::JpQuery;
-use jsonpath_rust::query::js_path_process;
-use serde_json::Value;
-
 use super::Step;
 use crate::object::{Kind, ValueRef};
 
@@ -48,8 +44,8 @@ fn take<'a>(value: ValueRef<'a>, step: &Step, next: &mut dyn FnMut(ValueRef<'a>)
                 take(value, step, next);
             }
         }
-        Step::Filter(filter) => children(value, &mut |child| {
-            if holds(filter, child) {
+        Step::Filter(condition) => children(value, &mut |child| {
+            if condition.holds(child) {
                 next(child);
             }
         }),
@@ -107,9 +103,4 @@ fn place(index: i64, len: usize) -> Option<usize> {
     } else {
         len.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)
     }
-}
-
-fn holds(filter: &JpQuery, value: ValueRef<'_>) -> bool {
-    let one = Value::Array(vec![value.to_value()]);
-    js_path_process(filter, &one).is_ok_and(|found| !found.is_empty())
 }
