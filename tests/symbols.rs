@@ -23,8 +23,25 @@ fn percent_of_text(seed: u64) -> usize {
     tapes * 100 / texts
 }
 
+/// The same text as a string in place and as a symbol.
+fn a_string_is_the_same_whether_it_became_a_symbol_or_not() {
+    let json = r#"{"metadata":{"name":"recurring-name"},"a-key":["recurring-value"]}"#;
+    let objects: Vec<Object> = (0..10)
+        .map(|_| Object::from_json(json.as_bytes()).unwrap())
+        .collect();
+    // The first was written before its strings recurred.
+    assert!(objects[0].heap_size() > objects[9].heap_size());
+    for other in &objects {
+        assert!(objects[0] == *other && objects[0].same_content(other));
+        assert_eq!(objects[0].content_hash(), other.content_hash());
+        assert_eq!(other.name(), "recurring-name");
+        assert_eq!(other.to_value(), objects[0].to_value());
+    }
+}
+
 #[test]
 fn millions_of_distinct_strings_neither_leak_nor_spoil_what_is_there() {
+    a_string_is_the_same_whether_it_became_a_symbol_or_not();
     let before = percent_of_text(1);
     assert!(before < 45, "objects take {before} % of their text");
     let early = Object::from_json(br#"{"metadata":{"name":"early"},"key-of-early":"x"}"#).unwrap();
