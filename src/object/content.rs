@@ -39,7 +39,9 @@ pub(super) fn same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
 
 /// A hash of what [`same`] compares.
 pub(super) fn hash_of(value: ValueRef<'_>) -> u64 {
-    hash_value(value.token(), Level::Root)
+    // Unknown outside the process as all hashes of text are, so that nobody can prepare contents that collide.
+    let seed = hash(b"content");
+    hash_value(value.token(), Level::Root, seed)
 }
 
 fn values_equal(one: Token<'_>, other: Token<'_>, level: Level) -> bool {
@@ -152,11 +154,10 @@ fn sorted(mut map: &str, level: Level) -> Vec<(&str, Token<'_>, Level)> {
     entries
 }
 
-/// Mixes two hashes; not symmetric.
+/// Mixes two hashes under a seed; not symmetric.
 #[inline]
-fn mix(one: u64, other: u64) -> u64 {
-    let product =
-        u128::from(one ^ 0x243f_6a88_85a3_08d3) * u128::from(other ^ 0x1319_8a2e_0370_7344);
+fn mix(seed: u64, one: u64, other: u64) -> u64 {
+    let product = u128::from(one ^ seed) * u128::from(other ^ seed.rotate_left(32));
     #[allow(clippy::cast_possible_truncation)]
     let folded = product as u64 ^ (product >> 64) as u64;
     folded.rotate_left(17) ^ one
@@ -169,21 +170,21 @@ fn hash_text(text: Token<'_>) -> u64 {
     }
 }
 
-fn hash_value(value: Token<'_>, level: Level) -> u64 {
+fn hash_value(value: Token<'_>, level: Level, seed: u64) -> u64 {
     match value {
         Token::Null => 1,
-        Token::Bool(value) => mix(2, u64::from(value)),
-        Token::Uint(value) => mix(3, value),
-        Token::Int(value) => mix(4, value.cast_unsigned()),
+        Token::Bool(value) => mix(seed, 2, u64::from(value)),
+        Token::Uint(value) => mix(seed, 3, value),
+        Token::Int(value) => mix(seed, 4, value.cast_unsigned()),
         Token::Float(value) => {
             let value = if value == 0.0 { 0.0 } else { value };
-            mix(5, value.to_bits())
+            mix(seed, 5, value.to_bits())
         }
-        Token::Text(_) | Token::Symbol(_) => mix(6, hash_text(value)),
+        Token::Text(_) | Token::Symbol(_) => mix(seed, 6, hash_text(value)),
         Token::Array(mut items) => {
             let mut sum = 7;
             while let Some((item, rest)) = tape::read(items) {
-                sum = mix(sum, hash_value(item, Level::Inner));
+                sum = mix(seed, sum, hash_value(item, Level::Inner, seed));
                 items = rest;
             }
             sum
@@ -192,10 +193,10 @@ fn hash_value(value: Token<'_>, level: Level) -> u64 {
             // A sum, so that the order of entries means nothing.
             let mut sum = 0_u64;
             while let Some((key, value, inner, rest)) = next_entry(map, level) {
-                sum = sum.wrapping_add(mix(hash_text(key), hash_value(value, inner)));
+                sum = sum.wrapping_add(mix(seed, hash_text(key), hash_value(value, inner, seed)));
                 map = rest;
             }
-            mix(8, sum)
+            mix(seed, 8, sum)
         }
     }
 }
