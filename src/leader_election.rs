@@ -52,9 +52,9 @@
 //! - Work that ignores its cancellation and does not await either (a blocking loop) cannot be ended. It makes the health
 //!   check fail; the lease is then not released, and runs out.
 //! - If somebody deletes or edits the Lease, a candidate that saw the holder still waits its lease out, but one
-//!   that did not takes over at once. The leader learns it with its next renewal: both can believe to lead for a retry
-//!   period and a request timeout (half the renew deadline), and, if the leader cannot reach the server just then, at most
-//!   until its renew deadline. A Lease that is edited to look like a clean release is taken for one.
+//!   that did not takes over at once. The leader learns it with its next renewal. An overlap is thus bounded by a retry
+//!   period and a request timeout (half the renew deadline), in which its renewal and the look that follows are answered;
+//!   if they are not, by the renew deadline. A Lease that is edited to look like a clean release is taken for one.
 //!
 //! # How to choose durations
 //!

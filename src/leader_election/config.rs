@@ -133,7 +133,7 @@ impl LeaderElectionConfig {
 
     /// Whether to empty the Lease when it is given up, so that another candidate need not wait for it to run out. On by
     /// default.
-    pub fn release_on_stop(mut self, release: bool) -> Self {
+    pub fn release_on_cancel(mut self, release: bool) -> Self {
         self.release = release;
         self
     }

@@ -239,7 +239,7 @@ impl Task {
             Some(error) => {
                 let is_new = last
                     .as_ref()
-                    .is_none_or(|last| last.to_string() != error.to_string());
+                    .is_none_or(|last| !is_same_state(last, &error));
                 if is_new {
                     tracing::warn!(lease, %error, "the Lease cannot be reached; trying on");
                 }
@@ -296,6 +296,10 @@ impl Task {
                     if !token.is_cancelled() {
                         let by = valid_until + self.stop_timeout;
                         self.shared.health.work_by(Some(by));
+                    }
+                    if token.is_lost() {
+                        // Somebody was told that it had run out, a moment before the renewal was acknowledged.
+                        self.machine.resign(self.now());
                     }
                 }
             }
@@ -401,6 +405,12 @@ impl Task {
     fn set_role(&self, role: Role) {
         self.shared.states.send_modify(|state| state.role = role);
     }
+}
+
+/// Whether two errors are the same state, so that it is told once: the words may differ in details.
+fn is_same_state(a: &ClientError, b: &ClientError) -> bool {
+    let state = |error: &ClientError| (error.code(), error.is_timeout(), error.is_unreachable());
+    state(a) == state(b)
 }
 
 fn guard(lease: &str, name: &'static str, call: impl FnOnce()) {

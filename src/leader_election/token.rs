@@ -50,16 +50,15 @@ enum End {
 pub struct TokenError {
     token: Arc<str>,
     lease: Arc<str>,
-    end: Option<End>,
+    end: End,
 }
 
 impl TokenError {
     /// How leadership was lost; none if it was given up.
     pub fn loss(&self) -> Option<Loss> {
         match &self.end {
-            None => Some(Loss::Deadline),
-            Some(End::Lost(loss)) => Some(loss.clone()),
-            Some(End::Stopped) => None,
+            End::Lost(loss) => Some(loss.clone()),
+            End::Stopped => None,
         }
     }
 
@@ -111,10 +110,12 @@ impl FencingToken {
     /// # Errors
     /// When it is not, and why. A token that was invalid once is never valid again.
     pub fn check(&self) -> Result<(), TokenError> {
-        let end = self.shared.end.lock().clone();
-        if end.is_none() && !self.remaining().is_zero() {
+        let mut end = self.shared.end.lock();
+        if end.is_none() && !self.left().is_zero() {
             return Ok(());
         }
+        // Once it was said, it stays so, even if a renewal is acknowledged at this moment.
+        let end = end.get_or_insert(End::Lost(Loss::Deadline)).clone();
         Err(TokenError {
             token: Arc::clone(&self.shared.version),
             lease: Arc::clone(&self.shared.lease),
@@ -127,6 +128,10 @@ impl FencingToken {
         if self.shared.end.lock().is_some() {
             return Duration::ZERO;
         }
+        self.left()
+    }
+
+    fn left(&self) -> Duration {
         let until = Duration::from_nanos(self.shared.valid_until.load(Ordering::Acquire));
         until.saturating_sub(self.shared.clock.now())
     }
@@ -206,4 +211,33 @@ impl fmt::Debug for FencingToken {
 
 pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Shown(Mutex<Duration>);
+
+    impl Clock for Shown {
+        fn now(&self) -> Duration {
+            *self.0.lock()
+        }
+    }
+
+    #[test]
+    fn l10_a_token_that_was_found_invalid_is_never_valid_again() {
+        let clock = Arc::new(Shown(Mutex::new(Duration::from_secs(1))));
+        let until = Duration::from_secs(10);
+        let shown = Arc::clone(&clock);
+        let token = FencingToken::new("ns/name".into(), "5".into(), shown, until);
+        assert_eq!(token.remaining(), Duration::from_secs(9));
+        token.check().unwrap();
+        *clock.0.lock() = until;
+        let error = token.check().unwrap_err();
+        assert_eq!(error.loss(), Some(Loss::Deadline));
+        assert!(error.to_string().contains("ns/name"), "{error}");
+        token.renew(until * 2);
+        assert!(token.check().is_err() && token.is_lost() && token.remaining().is_zero());
+    }
 }

@@ -195,7 +195,7 @@ async fn l8_a_release_without_an_answer_ends_within_a_renew_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_kept_if_it_is_not_to_be_released() {
     let cluster = FakeCluster::new();
-    let elector = start(&cluster, config("one").release_on_stop(false));
+    let elector = start(&cluster, config("one").release_on_cancel(false));
     elector.wait_until_leading().await.unwrap();
     elector.shutdown().await;
     assert_eq!(holder(&cluster), "one");
