@@ -55,7 +55,7 @@ pub use object::Object;
 #[doc(inline)]
 pub use resource::{Gvr, ObjectRef};
 #[doc(inline)]
-pub use watcher::{Changes, Debounce, Watcher, WatcherConfig};
+pub use watcher::{Changes, Debounce, SingleWatcher, SingleWatcherConfig, Watcher, WatcherConfig};
 
 /// The README's programs compile and run.
 #[cfg(all(doctest, feature = "fake"))]

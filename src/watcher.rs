@@ -19,9 +19,11 @@ mod error;
 mod pipeline;
 mod rbac;
 mod reflector;
+mod single;
 mod status;
 mod subscription;
 mod task;
+mod task_handle;
 
 pub use changes::{Change, ChangeKind, Changes};
 pub use config::{DEFAULT_PAGE_SIZE, DEFAULT_WATCH_TIMEOUT, WatcherConfig};
@@ -30,6 +32,7 @@ pub use diagnose::{Check, Diagnosis, Finding};
 pub use error::{ConfigError, SyncError, WatchError};
 pub use rbac::{Permission, minimal_rbac};
 pub use reflector::InitialList;
+pub use single::{SingleWatcher, SingleWatcherConfig};
 pub use status::{Connection, Status};
 pub use subscription::ChangesStream;
 
@@ -38,8 +41,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use self::changes::Compare;
 use self::config::Namespaces;
@@ -47,6 +48,7 @@ use self::reflector::Target;
 use self::status::StatusCell;
 use self::subscription::Subscribers;
 use self::task::Work;
+use self::task_handle::TaskHandle;
 use crate::client::Client;
 use crate::resource::Gvr;
 use crate::store::{MemoryStore, Store};
@@ -66,10 +68,7 @@ pub struct Watcher<S = MemoryStore> {
     compare: Compare,
     debounce: Debounce,
     during_sync: bool,
-    stop: CancellationToken,
-    /// Taken by the shutdown that joins it; others wait at the lock.
-    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-    abort: tokio::task::AbortHandle,
+    task: TaskHandle,
 }
 
 impl<S: Store> Watcher<S> {
@@ -80,13 +79,6 @@ impl<S: Store> Watcher<S> {
     /// such a resource, shows in [`Watcher::status`] and fails [`Watcher::wait_for_sync`].
     pub fn start(client: &Client, config: WatcherConfig<S>) -> Result<Self, ConfigError> {
         let config = config.check()?;
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-            ConfigError::new(
-                &config.gvr,
-                "runtime",
-                &"a watcher is started inside a tokio runtime",
-            )
-        })?;
         let gvr = config.gvr.clone();
         let namespaces: Vec<Option<String>> = match &config.namespaces {
             Namespaces::All => vec![None],
@@ -95,7 +87,6 @@ impl<S: Store> Watcher<S> {
         };
         let status = Arc::new(StatusCell::new(name(&gvr, &namespaces), namespaces.len()));
         let subscribers = Arc::new(Subscribers::default());
-        let stop = CancellationToken::new();
         let (compare, debounce, during_sync) =
             (config.compare, config.debounce, config.during_sync);
         let work = Work::new(
@@ -108,9 +99,7 @@ impl<S: Store> Watcher<S> {
         let store = Arc::clone(work.store());
         let targets = work.targets().into();
         let client = client.clone();
-        let task = runtime.spawn(work.run(stop.clone()));
-        let abort = task.abort_handle();
-        let task = tokio::sync::Mutex::new(Some(task));
+        let task = TaskHandle::spawn(&gvr, |stop| work.run(stop))?;
         Ok(Self {
             gvr,
             client,
@@ -121,9 +110,7 @@ impl<S: Store> Watcher<S> {
             compare,
             debounce,
             during_sync,
-            stop,
             task,
-            abort,
         })
     }
 
@@ -191,25 +178,7 @@ impl<S: Store> Watcher<S> {
     /// # Cancel safety
     /// The watcher stops even if the future is dropped; only the waiting ends.
     pub async fn shutdown(&self) {
-        self.stop.cancel();
-        let mut task = self.task.lock().await;
-        if let Some(running) = task.as_mut() {
-            if let Err(error) = running.await
-                && error.is_panic()
-            {
-                tracing::error!(
-                    watcher = self.status.watcher(),
-                    "the watcher's task panicked"
-                );
-            }
-            *task = None;
-        }
-    }
-}
-
-impl<S> Drop for Watcher<S> {
-    fn drop(&mut self) {
-        self.abort.abort();
+        self.task.shutdown(self.status.watcher()).await;
     }
 }
 

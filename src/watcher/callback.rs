@@ -55,7 +55,8 @@ impl<S> Callbacks<S> {
     }
 }
 
-async fn guard(
+/// Makes one call, and sees to it that a panic in it does no harm.
+pub(super) async fn guard(
     name: &'static str,
     call: impl FnOnce() -> BoxFuture<'static, ()>,
     status: &StatusCell,

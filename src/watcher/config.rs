@@ -395,12 +395,8 @@ impl<S: Store> WatcherConfig<S> {
                 &"it is 0; a page has at least one object",
             ));
         }
-        if !(Duration::from_secs(1)..=MOST_WATCH_TIMEOUT).contains(&self.watch_timeout) {
-            return Err(invalid(
-                "watch_timeout",
-                &"it is not from one second to a day",
-            ));
-        }
+        check_watch_timeout(self.watch_timeout)
+            .map_err(|reason| invalid("watch_timeout", &reason))?;
         if self
             .audit
             .is_some_and(|every| !(MIN_AUDIT..=MOST_AUDIT).contains(&every))
@@ -486,6 +482,14 @@ impl<S: Store> WatcherConfig<S> {
 }
 
 const EMPTY_SELECTOR: &str = "it is empty and would select everything; leave it out to do so";
+
+pub(super) fn check_watch_timeout(timeout: Duration) -> Result<(), &'static str> {
+    if (Duration::from_secs(1)..=MOST_WATCH_TIMEOUT).contains(&timeout) {
+        Ok(())
+    } else {
+        Err("it is not from one second to a day")
+    }
+}
 
 fn check_selector<E: ToString>(
     text: &str,

@@ -73,6 +73,8 @@ pub(super) enum Problem {
     Store(String),
     #[error("the server offers no {0} for this resource, so that it cannot be watched")]
     NotWatchable(&'static str),
+    #[error("its objects live in namespaces, so that one of them is named with its namespace")]
+    NoNamespace,
     #[error("the server does not serve it yet; waiting for the resource to be served")]
     NotYetServed,
 }
@@ -92,7 +94,7 @@ impl Problem {
             Self::Client(error) => {
                 error.is_not_served() || error.is_forbidden() || error.is_scope()
             }
-            Self::NotWatchable(_) => true,
+            Self::NotWatchable(_) | Self::NoNamespace => true,
             _ => false,
         }
     }

@@ -1,4 +1,4 @@
-//! The one task of a watcher: finds out what it watches, runs the reflectors, and the callbacks beside them.
+//! What the one task of a watcher does: finds out what it watches, runs the reflectors, and the callbacks beside them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,12 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::callback::Callbacks;
 use super::config::Checked;
 use super::discovery;
-use super::error::{Problem, WatchError};
 use super::pipeline::Pipeline;
-use super::reflector::{Backoff, InitialList, Reflector, Setup, Target, renew_credentials};
+use super::reflector::{InitialList, Reflector, Setup, Target};
 use super::status::StatusCell;
 use super::subscription::{Subscribers, Subscription};
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::indexer::Indexer;
 use crate::store::{Scope, Store};
 
@@ -71,6 +70,7 @@ impl<S: Store> Work<S> {
                 field_selector: config.field_selector.clone(),
                 metadata_only: config.metadata_only,
                 page_size: config.page_size,
+                one_object: false,
             })
             .collect();
         let callbacks = (!config.callbacks.is_empty()).then(|| {
@@ -134,7 +134,14 @@ impl<S: Store> Work<S> {
 
 impl<S: Store> Watch<S> {
     async fn run(mut self) -> Infallible {
-        let kind = self.discover().await;
+        let kind = discovery::discover(
+            &self.client,
+            &self.targets,
+            self.wait_for_resource,
+            &self.status,
+            &mut self.random,
+        )
+        .await;
         let reflectors = std::mem::take(&mut self.targets)
             .into_iter()
             .enumerate()
@@ -165,36 +172,5 @@ impl<S: Store> Watch<S> {
         join_all(reflectors).await;
         // There is at least one reflector, and none ends.
         std::future::pending().await
-    }
-
-    /// Finds out the kind of the resource, and that it can be watched, for as long as it takes.
-    async fn discover(&mut self) -> String {
-        let mut backoff = Backoff::default();
-        loop {
-            let problem = match self.resolve().await {
-                Ok(kind) => return kind,
-                Err(problem) => problem,
-            };
-            let retry_after = problem.client_error().and_then(ClientError::retry_after);
-            if let Some(error) = problem.client_error() {
-                renew_credentials(&self.client, error, &self.status).await;
-            }
-            // One state of the whole watcher: told once, in the first scope.
-            self.status.failed(
-                0,
-                &WatchError::new(self.status.watcher(), "discovery", problem),
-            );
-            tokio::time::sleep(backoff.fail(self.random.f64(), retry_after)).await;
-        }
-    }
-
-    async fn resolve(&self) -> Result<String, Problem> {
-        let mut kind = String::new();
-        for target in &self.targets {
-            kind = discovery::resolve(&self.client, target, self.wait_for_resource)
-                .await?
-                .kind;
-        }
-        Ok(kind)
     }
 }

@@ -8,5 +8,6 @@ mod kubectl;
 mod layering;
 mod leader_election;
 mod scripted;
+mod single_watcher;
 mod store;
 mod watcher;

@@ -31,6 +31,8 @@ pub(in crate::watcher) struct Target {
     pub(in crate::watcher) metadata_only: bool,
     /// How many objects a page of a list has at the most.
     pub(in crate::watcher) page_size: u32,
+    /// The selectors leave one object at the most, by its name.
+    pub(in crate::watcher) one_object: bool,
 }
 
 impl Target {
@@ -202,6 +204,7 @@ mod tests {
             field_selector: Some("metadata.name=x".into()),
             metadata_only: false,
             page_size: 500,
+            one_object: false,
         }
     }
 
