@@ -73,7 +73,7 @@ async fn a_killed_api_server_is_told_once_and_survived() {
     assert!(
         next(&mut stderr)
             .await
-            .starts_with("watching http://127.0.0.1:")
+            .starts_with("watching https://127.0.0.1:")
     );
     cluster.apply(slice(&["10.0.0.1", "10.0.0.2"])).unwrap();
     assert_eq!(addresses(&next(&mut stdout).await, "changed").len(), 2);
