@@ -84,7 +84,7 @@ pub struct CachedStore {
     fetcher: Fetcher,
     config: CacheConfig,
     counters: Arc<Counters>,
-    /// The next generation.
+    /// The next generation; 0 is that of what was never stored.
     generation: AtomicU64,
 }
 
@@ -120,7 +120,7 @@ impl CachedStore {
             fetcher: Fetcher::new(client.clone(), schema, Arc::clone(&counters)),
             config,
             counters,
-            generation: AtomicU64::new(0),
+            generation: AtomicU64::new(1),
         }
     }
 
@@ -383,27 +383,26 @@ impl Store for CachedStore {
         let reference = record.object().reference();
         let record = self.keep(record);
         let new = Kept::from_stored(record.object().clone());
-        if let Some(old) = self.current(&reference)
-            && old.generation() != new.generation()
+        let old = self
+            .current(&reference)
+            .filter(|old| old.generation() != new.generation());
+        let mut stays = false;
+        if let Some(old) = &old
             && let Some(body) = self.bodies.get(&old.generation()).await
             && new.is_reached_by(body.object())
         {
             // It was fetched after the change that is told now. Nobody can look for it yet, so that none newer is lost.
             self.bodies.insert(new.generation(), body).await;
+            stays = true;
         }
         let previous = self.kept.insert(record);
-        match previous {
-            Some(previous) => {
-                let is_other = previous.object().is_some_and(|old| {
-                    Kept::from_stored(old.clone()).generation() != new.generation()
-                });
-                if is_other {
-                    self.forget(&previous).await;
-                }
-                Ok(Some(kept::absent(&previous)))
-            }
-            None => Ok(None),
+        if let Some(old) = old
+            && self.drop_body(old.generation()).await
+            && !stays
+        {
+            self.counters.invalidation();
         }
+        Ok(previous.as_ref().map(kept::absent))
     }
 
     async fn delete(&self, reference: &ObjectRef) -> Result<Option<Stored>, StoreError> {

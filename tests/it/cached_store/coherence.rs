@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{FutureExt as _, poll};
-use kubedex::indexer::{IndexSet, Indexer};
+use kubedex::indexer::{IndexSet, Indexer, Record};
 use kubedex::store::cached::{CacheConfig, DEFAULT_TTL, FETCHES_AT_ONCE, FetchError};
-use kubedex::store::{CachedStore, Store as _, StoreError, StoreSchema};
+use kubedex::store::{CachedStore, Scope, Store as _, StoreError, StoreSchema};
 use kubedex::{Gvr, Object};
 use serde_json::{Value, json};
 
@@ -154,6 +154,7 @@ async fn s10_a_body_newer_than_the_events_that_follow_stays() {
         2,
         "and its time counts from the fetch, not from the event"
     );
+    assert_eq!(store.metrics().invalidations, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -445,6 +446,27 @@ async fn fetched_bodies_lack_ignored_fields_and_those_that_are_not_selected_are_
             .is_none(),
         "the selector no longer matches; the watch will tell"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_relist_gathers_has_no_bodies() {
+    let (_server, store) = store().await;
+    let record =
+        |value: &Value| Record::new(Object::from_value(value).unwrap(), &store.schema().indexes);
+    let large = config_map("a", "11", &"x".repeat(100_000));
+    let digest = store.digest(record(&large));
+    assert!(digest.object().heap_size() < 200);
+    assert_eq!(digest.keys(), record(&large).keys());
+    let told = store.replace(&Scope::All, vec![digest]).await.unwrap();
+    let current = told[0].current.as_ref().unwrap();
+    assert_eq!(
+        current.content_hash(),
+        record(&large).object().content_hash()
+    );
+    assert_eq!(current.resource_version(), Some("11"));
+    let kept = store.kept(&named("a")).unwrap();
+    let told = store.replace(&Scope::All, vec![kept]).await.unwrap();
+    assert!(told.is_empty(), "under what is kept it stays as it is");
 }
 
 #[tokio::test(start_paused = true)]
