@@ -4,6 +4,7 @@
 //! of what a lookup touches is out of the processor's caches; `hot` looks up 64 objects again and again.
 
 mod contention;
+mod memory;
 mod objects;
 
 use std::cell::RefCell;
@@ -72,7 +73,14 @@ fn main() {
     for objects in [1_000, 1_000_000] {
         changes(&mut criterion, &results, objects);
     }
-    contention::report();
+    // With a filter only what it names runs.
+    if std::env::args()
+        .skip(1)
+        .all(|argument| argument.starts_with('-'))
+    {
+        contention::report();
+        memory::report();
+    }
     criterion.final_summary();
     println!();
     results.ratio("full key, cold", "kube: get by reference, cold");

@@ -18,15 +18,23 @@ pub(crate) struct Dataset {
 
 impl Dataset {
     pub(crate) fn new(objects: usize) -> Self {
-        Self::build(objects, |at| format!("team-{:03}", at / PER_NAMESPACE))
+        Self::with(objects, Self::indexes())
+    }
+
+    /// Thousand objects to a namespace, under these indexes.
+    pub(crate) fn with(objects: usize, indexes: IndexSet) -> Self {
+        Self::build(objects, indexes, |at| {
+            format!("team-{:03}", at / PER_NAMESPACE)
+        })
     }
 
     pub(crate) fn in_one_namespace(objects: usize) -> Self {
-        Self::build(objects, |_| "production".to_owned())
+        Self::build(objects, Self::indexes(), |_| "production".to_owned())
     }
 
-    fn build(objects: usize, namespace: impl Fn(usize) -> String) -> Self {
-        let indexes = IndexSet::default()
+    /// By namespace and name, by service, by uid.
+    pub(crate) fn indexes() -> IndexSet {
+        IndexSet::default()
             .with(
                 "service",
                 [
@@ -35,7 +43,10 @@ impl Dataset {
                 ],
             )
             .and_then(|indexes| indexes.with("uid", ["metadata.uid"]))
-            .unwrap();
+            .unwrap()
+    }
+
+    fn build(objects: usize, indexes: IndexSet, namespace: impl Fn(usize) -> String) -> Self {
         let name = |at: usize| {
             format!(
                 "service-{:06}-{:05x}",
@@ -136,14 +147,19 @@ impl Dataset {
     }
 
     pub(crate) fn store(&self) -> MemoryStore {
+        self.store_of(
+            (0..self.references.len())
+                .map(|at| self.record(at))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn store_of(&self, records: Vec<Record>) -> MemoryStore {
         let schema = StoreSchema::new(
             Gvr::new("discovery.k8s.io", "v1", "endpointslices"),
             Arc::clone(&self.indexes),
         );
         let store = MemoryStore::new(&schema);
-        let records = (0..self.references.len())
-            .map(|at| self.record(at))
-            .collect();
         let replacing = Store::replace(&store, &Scope::All, records);
         tokio::runtime::Builder::new_current_thread()
             .build()

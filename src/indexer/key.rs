@@ -149,6 +149,11 @@ impl Keys {
         Self(Arc::from([]))
     }
 
+    /// The memory they take on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len() + 2 * size_of::<usize>()
+    }
+
     /// The keys under the index at a position of its [`IndexSet`](super::IndexSet).
     pub fn of(&self, index: usize) -> impl Iterator<Item = KeyRef<'_>> + Clone {
         let mut rest = self.0.get(1..).unwrap_or_default();

@@ -182,6 +182,12 @@ impl MemoryStore {
         self.len() == 0
     }
 
+    /// The bytes that the store takes beside its objects: for slots, indexes, and those keys that the objects do not tell
+    /// themselves. What the allocator adds is not counted. Every bucket is looked at, so this is not for every second.
+    pub fn overhead_bytes(&self) -> usize {
+        self.state.read().bytes()
+    }
+
     /// Grows with each object that is taken in, replaced or dropped; equal counts mean equal content.
     pub fn modification_count(&self) -> u64 {
         self.state.read().modifications

@@ -42,6 +42,16 @@ impl Bucket {
         }
     }
 
+    /// The memory of the numbers.
+    pub(super) fn bytes(&self) -> usize {
+        let ids: usize = self.chunks().iter().map(Vec::capacity).sum();
+        let chunks = match self {
+            Self::Small(_) => 0,
+            Self::Large { chunks, .. } => chunks.capacity() * size_of::<Vec<Id>>(),
+        };
+        ids * size_of::<Id>() + chunks
+    }
+
     fn chunks(&self) -> &[Vec<Id>] {
         match self {
             Self::Small(ids) => std::slice::from_ref(ids),

@@ -24,6 +24,16 @@ impl<T> Chunked<T> {
         self.0.get_mut(chunk)?.get_mut(place)?.as_mut()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten().flatten()
+    }
+
+    /// The memory of all places, whatever the values own aside.
+    pub(super) fn bytes(&self) -> usize {
+        let places: usize = self.0.iter().map(Vec::capacity).sum();
+        places * size_of::<Option<T>>() + self.0.capacity() * size_of::<Vec<Option<T>>>()
+    }
+
     /// Sets a place and returns what it held.
     pub(super) fn put(&mut self, number: u32, value: Option<T>) -> Option<T> {
         let (chunk, place) = split(number);

@@ -144,6 +144,12 @@ impl Level {
         }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        let keyed =
+            |keyed: &Keyed| keyed.ids.bytes() + keyed.key.as_ref().map_or(0, |key| key.len());
+        self.table.bytes() + self.buckets.bytes() + self.buckets.iter().map(keyed).sum::<usize>()
+    }
+
     /// A larger table, if there is no room for more keys.
     pub(super) fn grown(&self, more: usize) -> Option<Table> {
         self.table.grown(more)

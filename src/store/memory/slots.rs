@@ -42,6 +42,13 @@ impl Slots {
         self.keys.as_ref()?.get(id)
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        let kept = self.keys.as_ref().map_or(0, |keys| {
+            keys.bytes() + keys.iter().map(Keys::bytes).sum::<usize>()
+        });
+        self.objects.bytes() + kept + self.free.capacity() * size_of::<Id>()
+    }
+
     /// The number that [`Slots::take_next`] will give.
     pub(super) fn next(&self) -> Id {
         self.free.last().copied().unwrap_or(self.used)

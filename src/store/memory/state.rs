@@ -154,6 +154,12 @@ impl State {
         self.slots.bound()
     }
 
+    /// The memory of all this, the objects aside.
+    pub(super) fn bytes(&self) -> usize {
+        let levels: usize = self.levels.iter().flatten().map(Level::bytes).sum();
+        self.slots.bytes() + self.by_name.bytes() + self.order.bytes() + levels
+    }
+
     pub(super) fn object(&self, id: Id) -> Option<&Object> {
         self.slots.object(id)
     }

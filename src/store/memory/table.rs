@@ -84,6 +84,10 @@ impl Table {
         }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.0.allocation_size()
+    }
+
     /// A larger copy, if there is no room for more entries.
     pub(super) fn grown(&self, more: usize) -> Option<Self> {
         let needed = self.0.len() + more;
