@@ -22,6 +22,7 @@ pub use selector::{ClientSelector, ClientSelectorError};
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::object::{DecodeError, DecodeOptions, Mask, Object};
 
@@ -50,6 +51,8 @@ pub struct Indexer {
     /// Dropped after keys and selector have looked.
     late: Mask,
     selector: Option<ClientSelector>,
+    /// Whether it was already said that an object has too many keys.
+    told: Arc<AtomicBool>,
 }
 
 /// Why an indexer cannot be built.
@@ -68,7 +71,8 @@ impl Record {
         Self { object, keys }
     }
 
-    /// A record of what was already indexed.
+    /// A record of what was already indexed. The keys have to be the object's own under the indexes of the store that
+    /// takes the record: a store may read them from the object again.
     pub fn from_parts(object: Object, keys: Keys) -> Self {
         Self { object, keys }
     }
@@ -122,6 +126,7 @@ impl Indexer {
             early,
             late,
             selector,
+            told: Arc::default(),
         })
     }
 
@@ -137,6 +142,7 @@ impl Indexer {
             early: Mask::default(),
             late: Mask::default(),
             selector: None,
+            told: Arc::default(),
         }
     }
 
@@ -179,6 +185,14 @@ impl Indexer {
             .as_ref()
             .is_none_or(|selector| selector.matches(&object));
         let keys = self.indexes.keys(&object);
+        if keys.is_truncated() && !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                kind = object.kind(),
+                object = %object.reference(),
+                "the object has more than {MAX_KEYS_PER_OBJECT} keys in an index and is not found under the others; the same \
+                 of further objects is not logged",
+            );
+        }
         let object = if self.late.is_empty() {
             object
         } else {
