@@ -127,11 +127,6 @@ impl Object {
         Ok(object)
     }
 
-    /// What a text that cannot be decoded says of its namespace and name, if it gets that far.
-    pub(crate) fn peek_reference(json: &[u8]) -> Option<ObjectRef> {
-        decode::peek_reference(json)
-    }
-
     /// A copy without the masked fields.
     pub(crate) fn without(&self, mask: &Mask) -> Self {
         if mask.is_empty() {

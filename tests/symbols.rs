@@ -4,7 +4,6 @@ use kubedex::Object;
 use kubedex::indexer::{IndexSet, Indexer};
 
 #[path = "../benches/support/mod.rs"]
-#[allow(dead_code)]
 mod support;
 
 use support::data::Objects;

@@ -1,4 +1,6 @@
-//! What the benchmarks share.
+//! What the benchmarks share. Each uses a part of it.
+
+#![allow(dead_code)]
 
 pub(crate) mod data;
 

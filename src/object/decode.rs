@@ -1,14 +1,11 @@
 //! Reads JSON text into the encoder as it goes, without building what is left out or anything in between.
 
-use serde::Deserialize;
-
 use super::encode::{Encoder, Open, Path};
 use super::error::{DecodeError, Reason};
 use super::mask::{Mask, Verdict};
 use super::scan::{Fault, Flaw, Numeral, Scanner};
 use super::tape::Container;
 use super::{DecodeOptions, MAX_BYTES, MAX_DEPTH};
-use crate::resource::ObjectRef;
 
 /// Writes the document in `json` to the encoder.
 pub(super) fn decode(
@@ -34,22 +31,6 @@ pub(super) fn decode(
         };
         DecodeError::at(reason, json, at)
     })
-}
-
-/// See [`Object::peek_reference`](super::Object::peek_reference): reads no more than it needs, and so fails on less.
-pub(super) fn peek_reference(json: &[u8]) -> Option<ObjectRef> {
-    #[derive(Deserialize)]
-    struct Peek {
-        metadata: Metadata,
-    }
-    #[derive(Deserialize)]
-    struct Metadata {
-        namespace: Option<String>,
-        name: String,
-    }
-    let peek: Peek = serde_json::from_slice(json).ok()?;
-    let Metadata { namespace, name } = peek.metadata;
-    (!name.is_empty()).then(|| ObjectRef::new(namespace.as_deref(), &name))
 }
 
 struct Reader<'j, 'e> {

@@ -487,26 +487,6 @@ fn metadata_reads_as_it_was_sent() {
     assert!(!object.ptr_eq(&Object::from_value(&object.to_value()).unwrap()));
 }
 
-#[test]
-fn a_reference_is_found_in_what_cannot_be_decoded() {
-    let broken = [
-        format!(
-            r#"{{"spec":{}{},"metadata":{{"name":"web","namespace":"shop"}}}}"#,
-            "[".repeat(500),
-            "]".repeat(500)
-        )
-        .into_bytes(),
-        b"{\"metadata\":{\"namespace\":\"shop\",\"name\":\"web\"},\"data\":\"\xff\"}".to_vec(),
-    ];
-    for json in broken {
-        assert!(Object::from_json(&json).is_err());
-        let reference = Object::peek_reference(&json);
-        assert_eq!(reference, Some(ObjectRef::namespaced("shop", "web")));
-    }
-    assert_eq!(Object::peek_reference(b"{\"metadata\":{"), None);
-    assert_eq!(Object::peek_reference(b"{\"kind\":\"Status\"}"), None);
-}
-
 fn same_type<T>(json: &str)
 where
     T: for<'de> Deserialize<'de> + Serialize + PartialEq + fmt::Debug,

@@ -84,11 +84,6 @@ impl<'a> ValueRef<'a> {
         Self(tape)
     }
 
-    /// The tape from this value on.
-    pub(super) fn tape(self) -> &'a str {
-        self.0
-    }
-
     /// What stands here. A tape that ends early reads as `null`.
     #[inline]
     pub(super) fn token(self) -> Token<'a> {

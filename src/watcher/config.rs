@@ -251,7 +251,7 @@ impl<S: Store> WatcherConfig<S> {
     }
 
     /// Asks the server for metadata only (`PartialObjectMetadata`): what is outside of `metadata` is neither sent nor
-    /// stored. Any new resource version of an object then counts as a change, since its content is not known.
+    /// stored. Indexes and the client-side field selector must then look at metadata only. Any new resource version of an object then counts as a change, since its content is not known.
     pub fn metadata_only(mut self) -> Self {
         self.metadata_only = true;
         self
@@ -426,6 +426,10 @@ impl<S: Store> WatcherConfig<S> {
         let indexer = Indexer::new(indexes, &self.ignore_fields, selector)
             .map_err(|error| invalid("ignore_fields", &error))?;
         let indexer = Arc::new(indexer);
+        if self.metadata_only && !indexer.needs_only_metadata() {
+            let reason = "an index or the client-side field selector looks outside of metadata, where nothing is sent";
+            return Err(invalid("metadata_only", &reason));
+        }
         let schema = StoreSchema::new(gvr.clone(), Arc::clone(indexer.indexes()))
             .indexer(Arc::clone(&indexer))
             .metadata_only(self.metadata_only);

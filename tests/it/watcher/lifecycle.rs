@@ -54,6 +54,16 @@ async fn w9_an_invalid_configuration_fails_at_once_and_names_the_field() {
             config().debounce(Debounce::trailing(Duration::ZERO)),
             "debounce",
         ),
+        (
+            config()
+                .metadata_only()
+                .client_side_field_selector("status.phase=Running"),
+            "metadata_only",
+        ),
+        (
+            config().metadata_only().index_by(["spec.nodeName"]),
+            "metadata_only",
+        ),
         (config().page_size(0), "page_size"),
         (
             config().watch_timeout(Duration::from_millis(10)),
