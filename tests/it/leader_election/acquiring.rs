@@ -68,7 +68,7 @@ async fn l3_every_update_carries_the_version_read_and_a_conflict_is_read_again()
     pass(3 * SECOND).await;
     link.forget();
     edit(&cluster, |lease| {
-        lease["metadata"]["annotations"] = json!({"note": "x"})
+        lease["metadata"]["annotations"] = json!({"note": "x"});
     });
     pass(8 * SECOND).await;
     assert!(elector.is_leading());
@@ -164,7 +164,7 @@ async fn l2_a_changed_annotation_does_not_extend_a_lease_and_a_renewal_does() {
     let elector = start(&cluster, config("one"));
     pass(10 * SECOND).await;
     edit(&cluster, |lease| {
-        lease["spec"]["renewTime"] = json!("2024-01-02T03:04:06.000000Z")
+        lease["spec"]["renewTime"] = json!("2024-01-02T03:04:06.000000Z");
     });
     let began = Instant::now();
     for round in 0..4 {

@@ -28,8 +28,8 @@ async fn loses(change: impl FnOnce(&FakeCluster)) -> Option<Loss> {
 async fn l5_a_leader_that_sees_another_holder_stops_at_once() {
     let loss = loses(|cluster| {
         edit(cluster, |lease| {
-            lease["spec"]["holderIdentity"] = json!("two")
-        })
+            lease["spec"]["holderIdentity"] = json!("two");
+        });
     });
     assert_eq!(loss.await, Some(Loss::Taken("two".into())));
     let loss = loses(|cluster| edit(cluster, |lease| lease["spec"]["holderIdentity"] = json!("")));
@@ -41,7 +41,7 @@ async fn l5_a_leader_whose_lease_is_gone_or_another_one_stops_at_once() {
     let delete = |cluster: &FakeCluster| {
         cluster
             .delete(&leases(), Some("default"), "leader")
-            .unwrap()
+            .unwrap();
     };
     assert_eq!(loses(delete).await, Some(Loss::Missing));
     let replace = |cluster: &FakeCluster| {
@@ -58,7 +58,7 @@ async fn l5_a_leader_whose_lease_is_gone_or_another_one_stops_at_once() {
 async fn l5_its_own_identity_in_a_record_that_it_did_not_write_is_a_stranger() {
     let loss = loses(|cluster| {
         edit(cluster, |lease| {
-            lease["spec"]["renewTime"] = json!("2024-01-02T03:04:05.000006Z")
+            lease["spec"]["renewTime"] = json!("2024-01-02T03:04:05.000006Z");
         });
     });
     assert_eq!(loss.await, Some(Loss::Foreign));
@@ -315,7 +315,7 @@ async fn dropping_an_elector_is_as_a_crash_that_its_token_knows_of() {
             let notes = notes.clone();
             async move {
                 let _ended = scopeguard(move || notes.note("work dropped"));
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }),
     );

@@ -172,7 +172,7 @@ async fn l8_a_release_never_wipes_the_record_of_a_successor() {
     let _keep = token.clone();
     // It is still sure to lead when it is asked to stop, but the Lease has changed hands.
     edit(&cluster, |lease| {
-        lease["spec"]["holderIdentity"] = json!("two")
+        lease["spec"]["holderIdentity"] = json!("two");
     });
     assert!(token.check().is_ok());
     elector.shutdown().await;
@@ -246,7 +246,7 @@ async fn a_panic_in_the_work_gives_leadership_up_and_one_elsewhere_harms_nothing
                 async move {
                     journal.note("works");
                     assert!(journal.lines().len() > 3, "not yet");
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             })
             .on_stopped_leading(move || {
