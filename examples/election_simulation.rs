@@ -55,7 +55,11 @@ fn main() -> ExitCode {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
-        schedules: 100_000,
+        schedules: if cfg!(debug_assertions) {
+            2_000
+        } else {
+            100_000
+        },
         seed: 1,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         replay: None,

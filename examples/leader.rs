@@ -5,10 +5,12 @@
 //! cargo run --features fake --example leader
 //! ```
 //!
-//! With a kubeconfig it campaigns in a real cluster until it is interrupted; start several:
+//! With a kubeconfig it campaigns in a real cluster until it is interrupted; start several. Because nobody wants that by
+//! accident, it has to be named, or asked for with `--real`, which takes what `KUBECONFIG` says or kubectl would:
 //!
 //! ```text
 //! cargo run --features fake --example leader -- --kubeconfig ~/.kube/config [--namespace NAMESPACE] [--lease NAME]
+//! cargo run --features fake --example leader -- --real
 //! ```
 
 use std::collections::VecDeque;
@@ -37,17 +39,12 @@ fn log(who: &str, what: &str) {
 
 fn main() -> Result<(), Box<dyn Error>> {
     LazyLock::force(&START);
-    let mut options = Options::parse(std::env::args().skip(1).collect())?;
-    options.kubeconfig = options
-        .kubeconfig
-        .or_else(|| std::env::var("KUBECONFIG").ok());
-    match &options.kubeconfig {
-        Some(_) => campaign(&options),
-        None => {
-            story();
-            Ok(())
-        }
+    let options = Options::parse(std::env::args().skip(1))?;
+    if options.real || options.kubeconfig.is_some() {
+        return campaign(&options);
     }
+    story();
+    Ok(())
 }
 
 /// What work writes to: it takes a write only from the newest leader that it has heard of.
@@ -230,20 +227,25 @@ fn story() {
 }
 
 struct Options {
+    real: bool,
     kubeconfig: Option<String>,
     namespace: Option<String>,
     lease: String,
 }
 
 impl Options {
-    fn parse(arguments: Vec<String>) -> Result<Self, String> {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
+            real: false,
             kubeconfig: None,
             namespace: None,
             lease: "kubedex-example".to_owned(),
         };
-        let mut arguments = arguments.into_iter();
         while let Some(name) = arguments.next() {
+            if name == "--real" {
+                options.real = true;
+                continue;
+            }
             let value = arguments
                 .next()
                 .ok_or_else(|| format!("{name} takes a value"))?;
@@ -263,8 +265,8 @@ impl Options {
 async fn campaign(options: &Options) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let client = match &options.kubeconfig {
-        Some(path) if !path.contains(':') => Client::builder().kubeconfig(path).build().await?,
-        _ => Client::infer().await?,
+        Some(path) => Client::builder().kubeconfig(path).build().await?,
+        None => Client::infer().await?,
     };
     let mut config = LeaderElectionConfig::new(&options.lease);
     if let Some(namespace) = &options.namespace {

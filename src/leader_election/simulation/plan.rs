@@ -161,8 +161,10 @@ impl Plan {
             undisturbed,
             freezes,
             pauses,
+            // client-go's algorithm may never get a write through between such changes.
             annotate_every: (random.u8(..) < 16)
-                .then(|| random.u64(nanos(common.retry) / 2..2 * nanos(common.retry))),
+                .then(|| random.u64(nanos(common.retry) / 2..2 * nanos(common.retry)))
+                .filter(|_| !rivals),
             unruly_work: random.u8(..) < 64,
         };
         let retry = plan
