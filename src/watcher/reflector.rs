@@ -109,7 +109,7 @@ pub(super) struct Reflector<K> {
     rediscover: bool,
     /// How many list attempts were given up in a row for an object without a name.
     nameless: u8,
-    /// Objects of the present list that could not be read.
+    /// Objects of which a list had a state that could not be read, and which were not read by themselves since.
     unread: Vec<ObjectRef>,
     /// How many events were handed on without a pause.
     unpaused: u8,
@@ -257,6 +257,7 @@ impl<K: Sink> Reflector<K> {
                 version,
                 "the server went back in time, persistently; its state is taken for the truth"
             );
+            self.ahead = None;
         }
         self.accept("list", Event::InitDone).await?;
         self.sink.synced(&version);
@@ -282,6 +283,9 @@ impl<K: Sink> Reflector<K> {
                 self.type_meta.1 = resource.kind.into();
             }
             self.rediscover = false;
+        }
+        if let Some(ahead) = &self.ahead {
+            self.machine.has_seen(ahead);
         }
         self.fresh = false;
         self.unread.clear();

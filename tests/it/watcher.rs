@@ -2,5 +2,6 @@
 
 mod delivery;
 mod diagnose;
+mod found;
 mod lifecycle;
 mod reflector;

@@ -51,7 +51,6 @@ impl<K: Sink> Reflector<K> {
     }
 
     async fn audit_list(&mut self) -> Result<(), Stop> {
-        self.unread.clear();
         self.accept(AUDIT, Event::Init).await?;
         let version = self.machine.version().to_owned();
         let mut token: Option<String> = None;

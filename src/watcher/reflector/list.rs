@@ -9,7 +9,7 @@ use super::answer::{Envelope, identify};
 use super::framer::{FrameError, Items, Piece};
 use super::machine::Input;
 use super::{BODY_STALL, Event, Reflector, Sink, Stop, next_chunk};
-use crate::resource::compare_resource_versions;
+use crate::resource::{ObjectRef, compare_resource_versions};
 use crate::watcher::error::Problem;
 
 const LIST: &str = "list";
@@ -89,11 +89,7 @@ impl<K: Sink> Reflector<K> {
             Ok(indexed) => Event::InitApply(indexed),
             Err(reason) => match identify(json) {
                 Some(identity) => {
-                    if self.unread.len() < MOST_UNREAD {
-                        self.unread.push(identity.reference.clone());
-                    } else {
-                        self.report_unreadable(operation, &identity.reference.to_string(), reason);
-                    }
+                    self.leave_unread(operation, &identity.reference, reason);
                     Event::InitUnreadable(Some(identity.reference))
                 }
                 None if self.nameless < NAMELESS_ATTEMPTS => {
@@ -109,6 +105,23 @@ impl<K: Sink> Reflector<K> {
             },
         };
         self.accept(operation, event).await
+    }
+
+    /// Puts an object off until the list is complete.
+    pub(super) fn leave_unread(
+        &mut self,
+        operation: &'static str,
+        reference: &ObjectRef,
+        reason: String,
+    ) {
+        if self.unread.contains(reference) {
+            return;
+        }
+        if self.unread.len() < MOST_UNREAD {
+            self.unread.push(reference.clone());
+        } else {
+            self.report_unreadable(operation, &reference.to_string(), reason);
+        }
     }
 
     fn foreign(&self, operation: &'static str, found: String) -> Stop {

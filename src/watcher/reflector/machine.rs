@@ -149,7 +149,7 @@ pub(super) struct Machine {
     strategy: InitialList,
     phase: Phase,
     wait: Option<Duration>,
-    /// The version to resume from.
+    /// The version to resume from; while a list is made, the newest that was seen before.
     version: String,
     list_backoff: Backoff,
     watch_backoff: Backoff,
@@ -190,6 +190,16 @@ impl Machine {
     /// The version that the store has reached; empty before the first sync.
     pub(super) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Notes that what is stored shows a state as of this version, so that a list that is older is stale. Only before a
+    /// list.
+    pub(super) fn has_seen(&mut self, version: &str) {
+        let is_newer = self.version.is_empty()
+            || compare_resource_versions(version, &self.version) == Some(Ordering::Greater);
+        if is_newer {
+            version.clone_into(&mut self.version);
+        }
     }
 
     /// Whether the machine is watching, the list being complete.
@@ -298,9 +308,15 @@ impl Machine {
                 self.phase = self.first_phase();
                 Outcome::Restart
             }
+            // A further page is of the version of the first one, and can be read again. The first one is of another
+            // version when it is asked for again, so that nothing of it may stay.
             _ => {
                 self.wait = Some(self.list_backoff.fail(jitter, None));
-                Outcome::Next
+                if continued {
+                    Outcome::Next
+                } else {
+                    Outcome::Restart
+                }
             }
         }
     }

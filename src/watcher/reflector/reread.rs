@@ -5,8 +5,8 @@
 
 use std::cmp::Ordering;
 
-use super::answer::{Envelope, identify, refusal_of};
-use super::framer::{Items, MOST_PIECE, Piece};
+use super::answer::{Envelope, Identity, identify, refusal_of};
+use super::framer::{FrameError, Items, MOST_PIECE, Piece};
 use super::machine::Input;
 use super::watch::Place;
 use super::{BODY_STALL, Event, Reflector, Sink, Stop};
@@ -18,8 +18,40 @@ use crate::watcher::error::Problem;
 const REREAD: &str = "reading one object";
 
 enum Unread {
+    /// The server refused, or was not reached.
     Request(ClientError),
+    /// The answer is not about the object, or not of now: it broke off, or somebody else or a server that lags behind
+    /// gave it.
+    Answer(String),
+    /// It is the object, which cannot be read.
     Content(String),
+}
+
+impl Unread {
+    /// What to tell of it; `None` if the same request may succeed soon.
+    fn lasting(&self) -> Option<String> {
+        match self {
+            Self::Request(error) if error.code().is_none() || refusal_of(error).is_passing() => {
+                None
+            }
+            Self::Request(error) => Some(error.to_string()),
+            Self::Answer(reason) | Self::Content(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// Ends the step for it, after an object could not be read for `reason`.
+    fn stop(self, reason: &str) -> Stop {
+        match self {
+            Self::Request(error) => {
+                let code = error.code();
+                let input = code.map_or(Input::Failed, |_| Input::Refused(refusal_of(&error)));
+                Stop::fault(REREAD, Problem::Client(error), input)
+            }
+            Self::Answer(again) | Self::Content(again) => {
+                Stop::garbled(REREAD, format!("{reason}; {again}"))
+            }
+        }
+    }
 }
 
 impl<K: Sink> Reflector<K> {
@@ -41,8 +73,13 @@ impl<K: Sink> Reflector<K> {
             Place::Repeated => return Ok(()),
             Place::Disorder => return Err(self.disorder(operation)),
         }
-        if let Some(indexed) = self.read_alone(&reference, &reason).await? {
-            self.accept(operation, Event::Apply(indexed)).await?;
+        match self.read_alone(&reference, &version).await {
+            Ok(Some(indexed)) => self.accept(operation, Event::Apply(indexed)).await?,
+            // The watch will tell of it in its place.
+            Ok(None) => {}
+            Err(Unread::Content(again)) => self.report_reread(&reference, &reason, &again),
+            // What the event told is still to be had: by the watch once more, or by a list.
+            Err(unread) => return Err(unread.stop(&reason)),
         }
         self.applied(version).await
     }
@@ -54,76 +91,81 @@ impl<K: Sink> Reflector<K> {
         json: &[u8],
         reason: String,
     ) -> Result<(), Stop> {
-        let Some(identity) = identify(json) else {
+        let Some(Identity { reference, version }) = identify(json) else {
             return Err(Stop::garbled(operation, reason));
         };
-        let event = match self.read_alone(&identity.reference, &reason).await? {
-            Some(indexed) => Event::InitApply(indexed),
-            None => Event::InitUnreadable(Some(identity.reference)),
+        let event = match self
+            .read_alone(&reference, &version.unwrap_or_default())
+            .await
+        {
+            Ok(Some(indexed)) => Event::InitApply(indexed),
+            Ok(None) => Event::InitUnreadable(Some(reference)),
+            Err(Unread::Content(again)) => {
+                self.report_reread(&reference, &reason, &again);
+                Event::InitUnreadable(Some(reference))
+            }
+            Err(unread) if unread.lasting().is_some() => {
+                self.leave_unread(operation, &reference, reason);
+                Event::InitUnreadable(Some(reference))
+            }
+            Err(unread) => return Err(unread.stop(&reason)),
         };
         self.accept(operation, event).await
     }
 
-    /// Reads what a list had in a form that could not be read, now that it is complete.
+    /// Reads what a list had in a form that could not be read, now that it is complete. What is refused is tried again
+    /// when a watch is opened next.
     pub(super) async fn reread_unread(&mut self) -> Result<(), Stop> {
-        for reference in std::mem::take(&mut self.unread) {
-            let Some(indexed) = self
-                .read_alone(&reference, "the list had it in an unreadable form")
-                .await?
-            else {
-                continue;
+        let since = self.machine.version().to_owned();
+        let mut left = std::mem::take(&mut self.unread);
+        while let Some(reference) = left.pop() {
+            let unread = match self.read_alone(&reference, &since).await {
+                Ok(Some(indexed)) if self.is_news(&indexed) => {
+                    self.accept(REREAD, Event::Apply(indexed)).await?;
+                    continue;
+                }
+                Ok(_) => continue,
+                Err(unread) => unread,
             };
-            let is_newer = self.sink.known(&reference).is_none_or(|known| {
-                let versions = known
-                    .resource_version()
-                    .zip(indexed.record.object().resource_version());
-                versions.and_then(|(known, read)| compare_resource_versions(known, read))
-                    != Some(Ordering::Greater)
-            });
-            if is_newer {
-                self.accept(REREAD, Event::Apply(indexed)).await?;
+            let Some(again) = unread.lasting() else {
+                self.unread.append(&mut left);
+                self.unread.push(reference);
+                return Err(unread.stop("a list had it unreadable"));
+            };
+            self.report_reread(&reference, "a list had it unreadable", &again);
+            if !matches!(unread, Unread::Content(_)) {
+                self.unread.push(reference);
             }
         }
         Ok(())
     }
 
-    /// Reads an object by itself. `None` if it is not there, or not for this watch, of which the watch will tell in its
-    /// place, or if it still cannot be read, which is reported.
+    /// Whether what is stored of an object is not newer.
+    fn is_news(&self, indexed: &Indexed) -> bool {
+        let object = indexed.record.object();
+        self.sink.known(&object.reference()).is_none_or(|known| {
+            let versions = known.resource_version().zip(object.resource_version());
+            versions.and_then(|(known, read)| compare_resource_versions(known, read))
+                != Some(Ordering::Greater)
+        })
+    }
+
+    fn report_reread(&self, reference: &ObjectRef, reason: &str, again: &str) {
+        let reason = format!("{reason}; read by itself: {again}");
+        self.report_unreadable(REREAD, &reference.to_string(), reason);
+    }
+
+    /// Reads an object by itself, as of `since` or later. `None` if it is not there, or not for this watch.
     async fn read_alone(
         &mut self,
         reference: &ObjectRef,
-        reason: &str,
-    ) -> Result<Option<Indexed>, Stop> {
-        match self.get(reference).await {
-            Ok(Some(indexed)) => {
-                self.note_ahead(indexed.record.object().resource_version());
-                Ok(Some(indexed))
-            }
-            Ok(None) => Ok(None),
-            Err(Unread::Content(again)) => {
-                self.report_unreadable(
-                    REREAD,
-                    &reference.to_string(),
-                    format!("{reason}; read by itself: {again}"),
-                );
-                Ok(None)
-            }
-            Err(Unread::Request(error)) => {
-                let refusal = refusal_of(&error);
-                if error.code().is_some() && !refusal.is_passing() {
-                    self.report_unreadable(
-                        REREAD,
-                        &reference.to_string(),
-                        format!("{reason}; read by itself: {error}"),
-                    );
-                    return Ok(None);
-                }
-                let input = error
-                    .code()
-                    .map_or(Input::Failed, |_| Input::Refused(refusal));
-                Err(Stop::fault(REREAD, Problem::Client(error), input))
-            }
+        since: &str,
+    ) -> Result<Option<Indexed>, Unread> {
+        let found = self.list_one(reference, since).await?;
+        if let Some(indexed) = &found {
+            self.note_ahead(indexed.record.object().resource_version());
         }
+        Ok(found)
     }
 
     /// Notes that the store has a state as of this version, which the watch has not reached.
@@ -137,7 +179,11 @@ impl<K: Sink> Reflector<K> {
         }
     }
 
-    async fn get(&self, reference: &ObjectRef) -> Result<Option<Indexed>, Unread> {
+    async fn list_one(
+        &self,
+        reference: &ObjectRef,
+        since: &str,
+    ) -> Result<Option<Indexed>, Unread> {
         let operation = format!("reading {reference}");
         let response = self
             .client
@@ -153,28 +199,45 @@ impl<K: Sink> Reflector<K> {
         };
         let body = match tokio::time::timeout(BODY_STALL, answer).await {
             Ok(answer) => answer.map_err(Unread::Request)?,
-            Err(_) => return Err(Unread::Content("the answer stalled".to_owned())),
+            Err(_) => return Err(Unread::Answer("the answer stalled".to_owned())),
         };
+        self.only_item(&body, reference, since)
+    }
+
+    /// The object in a list of at most one.
+    fn only_item(
+        &self,
+        body: &[u8],
+        reference: &ObjectRef,
+        since: &str,
+    ) -> Result<Option<Indexed>, Unread> {
+        let answer = |error: FrameError| Unread::Answer(error.to_string());
         let mut items = Items::new();
         let mut found = None;
-        let mut rest = &body[..];
-        while let Some(piece) = items
-            .next(&mut rest)
-            .map_err(|error| Unread::Content(error.to_string()))?
-        {
-            if let Piece::Item(item) = piece {
-                let indexed = self.decode(item, true).map_err(Unread::Content)?;
+        let mut rest = body;
+        while let Some(piece) = items.next(&mut rest).map_err(answer)? {
+            let Piece::Item(item) = piece else { continue };
+            match self.decode(item, true) {
                 // A server that ignores the selector must not pass another object off as this one.
-                if indexed.record.object().reference() == *reference {
-                    found = Some(indexed);
+                Ok(indexed) if indexed.record.object().reference() == *reference => {
+                    found = Some(Ok(indexed));
                 }
+                Ok(_) => {}
+                Err(reason) => match identify(item) {
+                    Some(other) if other.reference != *reference => {}
+                    Some(_) => found = Some(Err(Unread::Content(reason))),
+                    None => return Err(Unread::Answer(reason)),
+                },
             }
         }
-        let envelope = items
-            .finish()
-            .map_err(|error| Unread::Content(error.to_string()))?;
+        let envelope = items.finish().map_err(answer)?;
         let (api_version, kind) = &self.type_meta;
-        Envelope::parse(&envelope, api_version, kind).map_err(Unread::Content)?;
-        Ok(found)
+        let envelope = Envelope::parse(&envelope, api_version, kind).map_err(Unread::Answer)?;
+        let version = envelope.version();
+        if compare_resource_versions(version, since) == Some(Ordering::Less) {
+            let reason = format!("the server is at {version}, before the event at {since}");
+            return Err(Unread::Answer(reason));
+        }
+        found.transpose()
     }
 }

@@ -81,6 +81,9 @@ impl<K: Sink> Reflector<K> {
             .open(operation, self.target.watch(version, timeout))
             .await?;
         self.input(Input::Opened).await?;
+        if self.machine.is_watching() {
+            self.reread_unread().await?;
+        }
         let opened = Instant::now();
         let lines = Lines::default();
         let mut open = Open {
@@ -114,8 +117,10 @@ impl<K: Sink> Reflector<K> {
                     open.connected = true;
                 }
                 Waited::Audit => {
+                    let begun = Instant::now();
                     self.run_audit().await?;
-                    open.last_read = Instant::now();
+                    // Nothing was read meanwhile; but an audit is no sign of life of the watch.
+                    open.last_read += begun.elapsed();
                 }
                 Waited::TimedOut if self.machine.is_watching() => {
                     return Err(Stop::failed(operation, Problem::Silent(WATCH_GRACE)));

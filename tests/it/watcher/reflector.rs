@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::scripted::{Scripted, Stream, config_map, list, scripted, status};
 
-const SOON: Duration = Duration::from_secs(5);
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
 fn config() -> WatcherConfig {
     WatcherConfig::new(Gvr::new("", "v1", "configmaps"))
@@ -18,12 +18,12 @@ fn config() -> WatcherConfig {
         .seed(7)
 }
 
-fn paged() -> WatcherConfig {
+pub(super) fn paged() -> WatcherConfig {
     config().initial_list(InitialList::Paged)
 }
 
 /// A watcher that has listed these objects as of version 10, and its open watch.
-async fn watching(items: &[Value]) -> (Scripted, Client, Watcher, Stream) {
+pub(super) async fn watching(items: &[Value]) -> (Scripted, Client, Watcher, Stream) {
     let (mut server, client) = scripted();
     let watcher = Watcher::start(&client, paged()).unwrap();
     server.list().await.items("10", items);
@@ -33,7 +33,7 @@ async fn watching(items: &[Value]) -> (Scripted, Client, Watcher, Stream) {
 }
 
 /// What the store holds: name, version and content of each object.
-fn content(watcher: &Watcher) -> Vec<(String, String, String)> {
+pub(super) fn content(watcher: &Watcher) -> Vec<(String, String, String)> {
     let objects = watcher.store().list();
     let text = |object: &kubedex::Object| {
         object
@@ -55,7 +55,7 @@ fn content(watcher: &Watcher) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn rows(rows: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
+pub(super) fn rows(rows: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
     rows.iter()
         .map(|(name, version, text)| ((*name).into(), (*version).into(), (*text).into()))
         .collect()
@@ -75,7 +75,7 @@ async fn told(changes: &mut ChangesStream) -> Vec<(ChangeKind, String, String)> 
 }
 
 /// Waits until the store holds these objects; panics with what it holds instead when a minute has passed.
-async fn settles(watcher: &Watcher, expected: &[(&str, &str, &str)]) {
+pub(super) async fn settles(watcher: &Watcher, expected: &[(&str, &str, &str)]) {
     let expected = rows(expected);
     let deadline = Instant::now() + Duration::from_secs(60);
     while content(watcher) != expected {
@@ -959,6 +959,6 @@ async fn a_forbidden_watch_fails_the_wait_at_once_and_heals_when_granted() {
     watcher.wait_for_sync(SOON).await.unwrap();
 }
 
-fn nested(depth: usize) -> Value {
+pub(super) fn nested(depth: usize) -> Value {
     (0..depth).fold(json!(1), |inner, _| json!([inner]))
 }
