@@ -10,4 +10,5 @@ mod leader_election;
 mod scripted;
 mod single_watcher;
 mod store;
+mod torture;
 mod watcher;

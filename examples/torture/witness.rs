@@ -1,0 +1,271 @@
+//! A store that checks each write as it happens: only states that the server had, and no object going back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock, Weak};
+
+use async_trait::async_trait;
+use kubedex::indexer::{Keys, Record};
+use kubedex::store::{Difference, MemoryStore, Scope, Store, StoreError, StoreSchema, Stored};
+use kubedex::{Object, ObjectRef, Watcher};
+use parking_lot::Mutex;
+
+use super::tap::Tap;
+use super::trace::Trace;
+use super::world::{History, Kind, version_of};
+
+/// An object as reports of changes show it: its uid, and a hash of what counts as a change.
+pub(super) type Shape = (Box<str>, u64);
+
+/// What a witness needs to know.
+pub(super) struct Case {
+    pub(super) who: usize,
+    pub(super) kind: Kind,
+    pub(super) metadata_only: bool,
+    pub(super) flaky: bool,
+    /// Lists may be older than what was seen, so that an object may go back until the first sync.
+    pub(super) stale: bool,
+    /// Events and objects of lists may be dropped, so that one can be taken for deleted until an audit.
+    pub(super) lossy: bool,
+    pub(super) trace: Arc<Trace>,
+    pub(super) history: History,
+    pub(super) tap: Arc<Tap>,
+    pub(super) random: fastrand::Rng,
+}
+
+/// A [`MemoryStore`] under watch.
+pub(super) struct Witness {
+    inner: MemoryStore,
+    case: Case,
+    pub(super) watcher: OnceLock<Weak<Watcher<Self>>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The newest version that was stored of each object.
+    newest: HashMap<ObjectRef, u64>,
+    gone: HashMap<ObjectRef, u64>,
+    went_back: u64,
+    at_sync: Option<BTreeMap<ObjectRef, Shape>>,
+    flaky: bool,
+    random: fastrand::Rng,
+}
+
+impl Witness {
+    pub(super) fn new(schema: &StoreSchema, mut case: Case) -> Self {
+        let state = State {
+            newest: HashMap::new(),
+            gone: HashMap::new(),
+            went_back: 0,
+            at_sync: None,
+            flaky: case.flaky,
+            random: case.random.fork(),
+        };
+        Self {
+            inner: MemoryStore::new(schema),
+            case,
+            watcher: OnceLock::new(),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// From now on writes succeed.
+    pub(super) fn heal(&self) {
+        self.state.lock().flaky = false;
+    }
+
+    pub(super) fn memory(&self) -> &MemoryStore {
+        &self.inner
+    }
+
+    /// What is stored, as reports of changes show it.
+    pub(super) fn shapes(&self) -> BTreeMap<ObjectRef, Shape> {
+        self.inner
+            .iter()
+            .filter_map(|object| {
+                let known = self.inner.known(&object.reference())?;
+                Some((object.reference(), self.shape(&object, &known.keys())))
+            })
+            .collect()
+    }
+
+    pub(super) fn shape(&self, object: &Object, keys: &Keys) -> Shape {
+        let content = if self.case.metadata_only {
+            version_of(object)
+        } else {
+            object.content_hash()
+        };
+        // An index may look at a field that is not stored.
+        let tier = keys.of(1).flat_map(|key| key.components()).next();
+        let tier = tier.map_or(0, |tier| u64::from(tier.bytes().next().unwrap_or(1)));
+        let shape = content.wrapping_mul(1009).wrapping_add(tier);
+        (object.uid().unwrap_or_default().into(), shape)
+    }
+
+    /// What was stored when the initial sync was complete.
+    pub(super) fn at_sync(&self) -> BTreeMap<ObjectRef, Shape> {
+        let kept = self.state.lock().at_sync.clone();
+        kept.unwrap_or_else(|| self.shapes())
+    }
+
+    fn fail(&self, reason: String) {
+        self.case.trace.fail(Some(self.case.who), reason);
+    }
+
+    fn note(&self, text: String) {
+        self.case.trace.note(Some(self.case.who), text);
+    }
+
+    fn is_synced(&self) -> bool {
+        let watcher = self.watcher.get().and_then(Weak::upgrade);
+        watcher.is_some_and(|watcher| watcher.is_synced())
+    }
+
+    /// Before each write: what there was at the sync is kept; a flaky store fails. Says whether with this write
+    /// everything may go back.
+    fn before(&self) -> Result<bool, StoreError> {
+        let synced = self.is_synced();
+        let missing = self.state.lock().at_sync.is_none();
+        if synced && missing {
+            let shapes = self.shapes();
+            self.state.lock().at_sync = Some(shapes);
+        }
+        let state = &mut *self.state.lock();
+        if state.flaky && state.random.u8(..100) < 4 {
+            self.note("the store fails".to_owned());
+            return Err(StoreError::Failed {
+                gvr: self.case.kind.gvr(),
+                operation: "write".to_owned(),
+                source: "this store is flaky".into(),
+            });
+        }
+        let went_back = self.case.tap.went_back();
+        let goes_back = std::mem::replace(&mut state.went_back, went_back) != went_back;
+        if goes_back {
+            state.newest.clear();
+            state.gone.clear();
+        }
+        Ok(goes_back)
+    }
+
+    fn check(&self, object: &Object) {
+        let (reference, version) = (object.reference(), version_of(object));
+        let uid = object.uid().unwrap_or_default();
+        let known = self.case.history.lock().get(&version).cloned();
+        match known {
+            Some((kind, known, known_uid))
+                if kind == self.case.kind && known == reference && *known_uid == *uid => {}
+            _ => self.fail(format!(
+                "{reference} is stored at {version}, a state that the server never had"
+            )),
+        }
+        let state = &mut *self.state.lock();
+        let newest = state.newest.entry(reference.clone()).or_default();
+        let is_older = version < std::mem::replace(newest, version);
+        let is_revived = state
+            .gone
+            .remove(&reference)
+            .is_some_and(|gone| version <= gone);
+        let may_be_older = self.case.stale && !self.is_synced();
+        if is_older && !may_be_older {
+            self.fail(format!("{reference} went back to {version}"));
+        }
+        if is_revived && !may_be_older && !self.case.lossy {
+            self.fail(format!(
+                "{reference} was deleted and came back at {version}"
+            ));
+        }
+    }
+
+    fn gone(&self, reference: &ObjectRef, stored: &Stored) {
+        if self.case.stale && !self.is_synced() {
+            return;
+        }
+        let version = stored.object().map_or(0, version_of);
+        self.state.lock().gone.insert(reference.clone(), version);
+    }
+}
+
+#[async_trait]
+impl Store for Witness {
+    async fn get(&self, index: &str, keys: &[&str]) -> Result<Vec<Object>, StoreError> {
+        Store::get(&self.inner, index, keys).await
+    }
+
+    async fn get_ref(&self, reference: &ObjectRef) -> Result<Option<Object>, StoreError> {
+        Store::get_ref(&self.inner, reference).await
+    }
+
+    async fn list(&self) -> Result<Vec<Object>, StoreError> {
+        Store::list(&self.inner).await
+    }
+
+    async fn update(&self, record: Record) -> Result<Option<Stored>, StoreError> {
+        self.before()?;
+        self.note(format!(
+            "= {} @{}",
+            record.object().reference(),
+            version_of(record.object())
+        ));
+        self.check(record.object());
+        self.inner.update(record).await
+    }
+
+    async fn delete(&self, reference: &ObjectRef) -> Result<Option<Stored>, StoreError> {
+        self.before()?;
+        let previous = self.inner.delete(reference).await?;
+        if let Some(stored) = &previous {
+            self.note(format!("= {reference} gone"));
+            self.gone(reference, stored);
+        }
+        Ok(previous)
+    }
+
+    async fn clear(&self) -> Result<(), StoreError> {
+        self.inner.clear().await
+    }
+
+    async fn replace(
+        &self,
+        scope: &Scope,
+        records: Vec<Record>,
+    ) -> Result<Vec<Difference>, StoreError> {
+        let goes_back = self.before()?;
+        let mut becomes: Vec<String> = records
+            .iter()
+            .map(|record| {
+                let object = record.object();
+                format!("{} @{}", object.reference(), version_of(object))
+            })
+            .collect();
+        becomes.sort_unstable();
+        self.note(format!("= {scope:?} becomes {}", becomes.join(", ")));
+        for record in &records {
+            self.check(record.object());
+        }
+        let differences = self.inner.replace(scope, records).await?;
+        for difference in &differences {
+            if let (Some(previous), None, false) =
+                (&difference.previous, &difference.current, goes_back)
+            {
+                self.gone(&difference.reference, previous);
+            }
+        }
+        Ok(differences)
+    }
+
+    fn known(&self, reference: &ObjectRef) -> Option<Stored> {
+        self.inner.known(reference)
+    }
+
+    fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn modification_count(&self) -> u64 {
+        self.inner.modification_count()
+    }
+
+    fn set_resource_version(&self, resource_version: &str) {
+        self.inner.set_resource_version(resource_version);
+    }
+}
