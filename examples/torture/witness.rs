@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
-use kubedex::indexer::{Keys, Record};
+use kubedex::indexer::{KeyRef, Keys, Record};
 use kubedex::store::{Difference, MemoryStore, Scope, Store, StoreError, StoreSchema, Stored};
 use kubedex::{Object, ObjectRef, Watcher};
 use parking_lot::Mutex;
@@ -95,7 +95,7 @@ impl Witness {
             object.content_hash()
         };
         // An index may look at a field that is not stored.
-        let tier = keys.of(1).flat_map(|key| key.components()).next();
+        let tier = keys.of(1).flat_map(KeyRef::components).next();
         let tier = tier.map_or(0, |tier| u64::from(tier.bytes().next().unwrap_or(1)));
         let shape = content.wrapping_mul(1009).wrapping_add(tier);
         (object.uid().unwrap_or_default().into(), shape)

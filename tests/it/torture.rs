@@ -1,5 +1,7 @@
 //! Random schedules of writers, watchers and faults: those of the example `torture`, some of them.
 
+// The example reads more of a report than these tests.
+#[allow(dead_code)]
 #[path = "../../examples/torture/simulation.rs"]
 mod simulation;
 
