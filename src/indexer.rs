@@ -222,7 +222,7 @@ where
     I: IntoIterator,
     I::Item: AsRef<str>,
 {
-    let keys = IndexSet::new(expressions)?.keys(object);
+    let keys = IndexSet::once(expressions)?.keys(object);
     Ok(keys.primary().map(KeyRef::to_key).collect())
 }
 

@@ -243,7 +243,7 @@ impl Scope {
     fn covers(&self, (namespace, _): (&str, &str)) -> bool {
         match self {
             Self::All => true,
-            Self::Namespace(scope) => **scope == *namespace,
+            Self::Namespace(scope) => !namespace.is_empty() && **scope == *namespace,
         }
     }
 }

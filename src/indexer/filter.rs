@@ -3,7 +3,7 @@
 //! A field that a key or the client-side selector looks at is decoded first and dropped after it was looked at; all others
 //! are skipped while the text is read. What the framework itself needs is never left out.
 
-use super::path::{PathError, PathExpression, Step};
+use super::path::{PathError, PathExpression, Step, Use};
 use crate::object::{Mask, MaskStep, Object};
 
 /// Fields that the framework reads from every object.
@@ -53,7 +53,8 @@ impl Ignored {
     {
         let mut paths = Vec::new();
         for expression in expressions {
-            let expression = PathExpression::parse(expression.as_ref())?;
+            // Only the names are wanted, as texts.
+            let expression = PathExpression::build(expression.as_ref(), Use::Once)?;
             for path in mask_paths(&expression)? {
                 if let Some(needed) = NEEDED.iter().find(|needed| covers(&path, needed)) {
                     return Err(FilterError::Needed {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::key::{Keys, KeysBuilder, component_is};
-use super::path::{PathError, PathExpression};
+use super::path::{PathError, PathExpression, Use};
 use crate::object::Object;
 
 /// The most expressions of one index. A key longer than this is a sign of confusion, and lookups keep keys on the stack.
@@ -69,7 +69,18 @@ impl IndexSet {
         I::Item: AsRef<str>,
     {
         Ok(Self {
-            definitions: vec![Definition::new("", expressions)?],
+            definitions: vec![Definition::new("", expressions, Use::Often)?],
+        })
+    }
+
+    /// The same for one use.
+    pub(super) fn once<I>(expressions: I) -> Result<Self, IndexError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        Ok(Self {
+            definitions: vec![Definition::new("", expressions, Use::Once)?],
         })
     }
 
@@ -88,7 +99,8 @@ impl IndexSet {
         if self.position(name).is_some() {
             return Err(IndexError::DuplicateName { index: name.into() });
         }
-        self.definitions.push(Definition::new(name, expressions)?);
+        self.definitions
+            .push(Definition::new(name, expressions, Use::Often)?);
         Ok(self)
     }
 
@@ -244,14 +256,14 @@ impl Default for IndexSet {
 }
 
 impl Definition {
-    fn new<I>(name: &str, expressions: I) -> Result<Self, IndexError>
+    fn new<I>(name: &str, expressions: I, used: Use) -> Result<Self, IndexError>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
         let expressions = expressions
             .into_iter()
-            .map(|expression| PathExpression::parse(expression.as_ref()))
+            .map(|expression| PathExpression::build(expression.as_ref(), used))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| IndexError::Path {
                 index: name.into(),

@@ -20,7 +20,7 @@ pub use found::{Found, FoundIter, FoundValues};
 
 pub(crate) use compile::Step;
 
-use compile::Use;
+pub(crate) use compile::Use;
 
 use std::fmt;
 use std::str::FromStr;
@@ -65,7 +65,8 @@ impl PathExpression {
         Self::build(source, Use::Often)
     }
 
-    fn build(source: &str, used: Use) -> Result<Self, PathError> {
+    /// Parses an expression for some use.
+    pub(super) fn build(source: &str, used: Use) -> Result<Self, PathError> {
         let normalised = normalise::normalise(source)?;
         let steps = compile::compile(source, &normalised, used)?;
         Ok(Self(Arc::new(Inner {

@@ -38,7 +38,7 @@ pub(crate) enum Name {
 
 /// Whether an expression is used again and again, or once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     Often,
     Once,
 }
