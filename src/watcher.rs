@@ -16,6 +16,11 @@ pub mod debounce;
 mod diagnose;
 mod discovery;
 mod error;
+#[cfg(not(feature = "__mutations"))]
+mod mutation;
+#[cfg(feature = "__mutations")]
+#[doc(hidden)]
+pub mod mutation;
 mod pipeline;
 mod rbac;
 mod reflector;

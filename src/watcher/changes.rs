@@ -8,6 +8,7 @@ use std::fmt;
 
 use tokio::time::Instant;
 
+use super::mutation::{Mutation, is_on};
 use crate::indexer::Keys;
 use crate::object::Object;
 use crate::resource::ObjectRef;
@@ -240,7 +241,7 @@ impl Gathered {
             (None, None) => [change(ChangeKind::Deleted, self.seen, None), None],
             (None, new) => [change(ChangeKind::Created, None, new), None],
             (old, None) => [change(ChangeKind::Deleted, old, None), None],
-            (Some(old), Some(new)) if old.uid() != new.uid() => [
+            (Some(old), Some(new)) if old.uid() != new.uid() && !is_on(Mutation::UidIgnored) => [
                 change(ChangeKind::Deleted, Some(old), None),
                 change(ChangeKind::Created, None, Some(new)),
             ],

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::mutation::{Mutation, is_on};
 use super::reflector::{Event, Sink};
 use super::status::StatusCell;
 use super::subscription::Subscribers;
@@ -79,6 +80,7 @@ impl<S: Store + ?Sized> Pipeline<S> {
                 }
             }
             List::First { listed, stale } => stale.extend(listed.drain()),
+            List::Relist(_) if is_on(Mutation::PartialListKept) => {}
             list => *list = List::Relist(HashMap::new()),
         }
         Ok(())
@@ -134,12 +136,12 @@ impl<S: Store + ?Sized> Pipeline<S> {
     async fn init_done(&mut self) -> Result<Vec<Difference>, StoreError> {
         let Unreadable { named, nameless } = std::mem::take(&mut self.unreadable);
         match std::mem::replace(&mut self.list, List::Idle) {
-            List::First { stale, .. } if !nameless => {
+            List::First { stale, .. } if !nameless && !is_on(Mutation::VoidListKept) => {
                 for reference in stale.iter().filter(|reference| !named.contains(reference)) {
                     self.drop_object(reference, None).await?;
                 }
             }
-            List::Relist(mut records) if !nameless => {
+            List::Relist(mut records) if !nameless && !is_on(Mutation::RelistKeepsDeleted) => {
                 for reference in named {
                     if let Some(kept) = self.store.kept(&reference) {
                         records.entry(reference).or_insert(kept);
@@ -149,7 +151,9 @@ impl<S: Store + ?Sized> Pipeline<S> {
                     .store
                     .replace(&self.scope, records.into_values().collect())
                     .await?;
-                self.tell(&differences);
+                if !is_on(Mutation::RelistNotTold) {
+                    self.tell(&differences);
+                }
                 return Ok(differences);
             }
             List::Relist(records) => {
@@ -165,6 +169,8 @@ impl<S: Store + ?Sized> Pipeline<S> {
     async fn apply(&mut self, indexed: Indexed) -> Result<(), StoreError> {
         if indexed.selected {
             self.store_record(indexed.record).await
+        } else if is_on(Mutation::UnselectedKept) {
+            Ok(())
         } else {
             let (object, _) = indexed.record.into_parts();
             self.drop_object(&object.reference(), Some(object)).await
@@ -217,7 +223,11 @@ fn gathered<S: Store + ?Sized>(store: &S, record: Record) -> Record {
             && kept.uid() == object.uid()
     };
     match store.kept(&record.object().reference()) {
-        Some(kept) if is_version_of(&kept, record.object()) => kept,
+        Some(kept)
+            if is_version_of(&kept, record.object()) || is_on(Mutation::RelistKeepsOldState) =>
+        {
+            kept
+        }
         _ => store.digest(record),
     }
 }

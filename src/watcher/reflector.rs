@@ -10,6 +10,7 @@ mod backoff;
 mod framer;
 mod list;
 mod machine;
+mod mutant;
 mod request;
 mod reread;
 mod watch;
@@ -34,6 +35,7 @@ use self::answer::refusal_of;
 use self::machine::{Input, Machine, Outcome, Refusal, Step};
 use super::discovery;
 use super::error::{Problem, WatchError};
+use super::mutation::{Mutation, is_on};
 use super::status::StatusCell;
 use crate::client::{Client, ClientError};
 use crate::indexer::{Indexed, Indexer};
@@ -207,11 +209,15 @@ impl<K: Sink> Reflector<K> {
                 self.machine.refuse_streaming();
             }
             let ended = match self.machine.next() {
+                Step::Wait(_) if is_on(Mutation::NoBackoff) => continue,
                 Step::Wait(wait) => {
                     tokio::time::sleep(wait).await;
                     continue;
                 }
-                Step::List { token, limit } => self.list(token, limit).await,
+                Step::List { token, limit } => {
+                    let limit = limit || is_on(Mutation::ExpiredPagesRestart);
+                    self.list(token, limit).await
+                }
                 Step::Stream => self.stream().await,
                 Step::Watch { version } => self.watch(&version).await,
             };
@@ -234,6 +240,7 @@ impl<K: Sink> Reflector<K> {
     /// Tells the machine what happened.
     async fn input(&mut self, input: Input) -> Result<(), Stop> {
         let known = self.machine.streaming_refused();
+        let input = mutant::understood(input, &self.machine);
         let outcome = self.machine.input(input, Instant::now(), self.random.f64());
         if self.machine.streaming_refused() && !known {
             self.client.note_streaming_refused(&self.target.gvr);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::changes::{Changes, Compare, Pending};
 use super::debounce::Debounce;
+use super::mutation::{Mutation, is_on};
 use crate::store::Difference;
 
 /// What a reader is told next.
@@ -206,7 +207,13 @@ impl Gathered {
             };
         };
         let due = debounce.due(first, last, previous);
+        if self.closed && is_on(Mutation::FlushForgotten) {
+            return Ready::End;
+        }
         if !at_once && due > now {
+            if previous.is_some() && is_on(Mutation::LateChangesLost) {
+                pending.take(has_initial);
+            }
             return Ready::At(due);
         }
         let changes = pending.take(has_initial);

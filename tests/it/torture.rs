@@ -5,27 +5,26 @@
 #[path = "../../examples/torture/simulation.rs"]
 mod simulation;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use parking_lot::Mutex;
 use simulation::{Report, run};
 
 /// Runs schedules on as many threads as there are cores, until one is `wanted`; which it was.
 fn first(
-    seeds: std::ops::Range<u64>,
+    seeds: impl Iterator<Item = u64> + Send,
+    run: impl Fn(u64) -> Report + Sync,
     wanted: impl Fn(&Report) -> bool + Sync,
 ) -> Option<(u64, Report)> {
-    let next = AtomicU64::new(seeds.start);
-    let found = parking_lot::Mutex::new(None);
+    let seeds = Mutex::new(seeds);
+    let found = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, Into::into);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while found.lock().is_none() {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
+                    let Some(seed) = seeds.lock().next() else {
                         break;
-                    }
-                    let report = run(seed, false);
+                    };
+                    let report = run(seed);
                     if wanted(&report) {
                         found.lock().get_or_insert((seed, report));
                     }
@@ -38,7 +37,11 @@ fn first(
 
 #[test]
 fn every_store_comes_to_equal_the_server_whatever_happened() {
-    if let Some((seed, report)) = first(1..101, |report| report.failure.is_some()) {
+    if let Some((seed, report)) = first(
+        1..101,
+        |seed| run(seed, false),
+        |report| report.failure.is_some(),
+    ) {
         let failure = report.failure.unwrap();
         panic!(
             "seed {seed}: {}\n{}\nreplay with: cargo run --example torture --features fake -- --replay {seed}",
@@ -66,4 +69,27 @@ fn a_seed_gives_the_same_trace_again() {
         }
         assert_eq!(first.trace.len(), second.trace.len(), "seed {seed}");
     }
+}
+
+/// Faults built into the watcher on purpose: the schedules above would not pass with any of them.
+#[cfg(feature = "__mutations")]
+#[test]
+fn the_schedules_notice_every_mutation_of_the_watcher() {
+    use kubedex::watcher::mutation::{self, Mutation};
+
+    // Those that notice most, as of this writing, come first.
+    let telling = [1, 2, 3, 5, 6, 8, 9, 14, 16, 21, 29, 35, 53, 66];
+    let mut missed = Vec::new();
+    for mutation in Mutation::ALL {
+        let run = |seed| mutation::with(mutation, || run(seed, false));
+        let seeds = telling.into_iter().chain(1..401);
+        match first(seeds, run, |report| report.failure.is_some()) {
+            Some((seed, report)) => {
+                let reason = report.failure.unwrap().reason;
+                println!("{mutation:?}: seed {seed}: {reason}");
+            }
+            None => missed.push(mutation),
+        }
+    }
+    assert!(missed.is_empty(), "not noticed: {missed:?}");
 }

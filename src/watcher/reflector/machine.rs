@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use crate::resource::compare_resource_versions;
+use crate::watcher::mutation::{Mutation, is_on};
 
 /// A watch that lasted this long counts as progress even if nothing happened on it.
 const STAYED_UP: Duration = Duration::from_secs(10);
@@ -214,7 +215,7 @@ impl Machine {
 
     /// Whether lists older than what was seen have come so often that the next one is taken for the truth.
     pub(super) fn believes_old_lists(&self) -> bool {
-        self.stale_lists >= STALE_LISTS
+        self.stale_lists >= STALE_LISTS || is_on(Mutation::StaleListBelieved)
     }
 
     /// Whether a streaming list was refused, for others of the same resource to know.
@@ -312,7 +313,7 @@ impl Machine {
             // version when it is asked for again, so that nothing of it may stay.
             _ => {
                 self.wait = Some(self.list_backoff.fail(jitter, None));
-                if continued {
+                if continued || is_on(Mutation::BrokenPageKept) {
                     Outcome::Next
                 } else {
                     Outcome::Restart

@@ -12,6 +12,7 @@ use super::machine::Input;
 use super::{Event, Reflector, Sink, Stop, next_chunk};
 use crate::resource::{ObjectRef, compare_resource_versions};
 use crate::watcher::error::Problem;
+use crate::watcher::mutation::{Mutation, is_on};
 
 /// How long past its own timeout a server may keep a watch open without a word.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
@@ -140,7 +141,9 @@ impl<K: Sink> Reflector<K> {
             self.status.connected(self.scope);
             open.connected = true;
         }
-        let limit = if watching {
+        let limit = if watching && is_on(Mutation::SilenceEndured) {
+            Instant::now() + Duration::from_secs(86_400)
+        } else if watching {
             (open.opened + open.timeout + WATCH_GRACE).max(open.last_read + WATCH_GRACE)
         } else {
             (open.last_read + NO_PROGRESS).min(open.opened + INITIAL_EVENTS_MOST)
@@ -177,7 +180,12 @@ impl<K: Sink> Reflector<K> {
     }
 
     async fn line(&mut self, operation: &'static str, line: &[u8]) -> Result<(), Stop> {
-        match parse_line(line).map_err(|reason| Stop::garbled(operation, reason))? {
+        let line = match parse_line(line) {
+            Ok(line) => line,
+            Err(_) if is_on(Mutation::GarbledSkipped) => return Ok(()),
+            Err(reason) => return Err(Stop::garbled(operation, reason)),
+        };
+        match line {
             Line::Changed(json) => self.changed(operation, json).await,
             Line::Deleted(json) => self.deleted(operation, json).await,
             Line::Bookmark {
@@ -227,6 +235,7 @@ impl<K: Sink> Reflector<K> {
                 }
                 self.applied(version).await
             }
+            Err(_) if is_on(Mutation::UnreadableSkipped) => Ok(()),
             Err(reason) if streaming => self.reread_listed(operation, json, reason).await,
             Err(reason) => self.reread(operation, json, reason).await,
         }
@@ -282,6 +291,9 @@ impl<K: Sink> Reflector<K> {
             self.known_version(version, reference)
                 .is_some_and(|order| order != Ordering::Less)
         };
+        if is_on(Mutation::DisorderIgnored) {
+            return Place::InOrder;
+        }
         if not_after(version, self.machine.version()) {
             return if known_is_as_new() {
                 Place::Repeated
