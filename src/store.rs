@@ -7,18 +7,20 @@
 pub mod cached;
 #[cfg(feature = "fake")]
 pub mod conformance;
+mod error;
 mod memory;
+mod stored;
 
 pub use cached::CachedStore;
+pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use stored::{Difference, Stored};
 
-use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::indexer::{IndexSet, Indexer, Keys, Record};
+use crate::indexer::{IndexSet, Indexer, Record};
 use crate::object::Object;
 use crate::resource::{Gvr, ObjectRef};
 
@@ -244,235 +246,6 @@ impl Scope {
         match self {
             Self::All => true,
             Self::Namespace(scope) => !namespace.is_empty() && **scope == *namespace,
-        }
-    }
-}
-
-/// What a store knew of an object. Cloning is cheap.
-#[derive(Clone)]
-pub struct Stored {
-    body: Body,
-    keys: KeySource,
-}
-
-#[derive(Clone)]
-enum Body {
-    Whole(Object),
-    Absent(Arc<Identity>),
-}
-
-struct Identity {
-    reference: ObjectRef,
-    uid: Option<Box<str>>,
-    resource_version: Option<Box<str>>,
-    content_hash: u64,
-}
-
-#[derive(Clone)]
-enum KeySource {
-    Kept(Keys),
-    Derived(Arc<IndexSet>),
-}
-
-impl Stored {
-    /// A whole object and its keys.
-    pub fn whole(object: Object, keys: Keys) -> Self {
-        Self {
-            body: Body::Whole(object),
-            keys: KeySource::Kept(keys),
-        }
-    }
-
-    /// A whole object whose keys are read from it when asked for.
-    fn derived(object: Object, indexes: Arc<IndexSet>) -> Self {
-        Self {
-            body: Body::Whole(object),
-            keys: KeySource::Derived(indexes),
-        }
-    }
-
-    /// What is left of an object whose body the store does not keep.
-    pub fn absent(
-        reference: ObjectRef,
-        uid: Option<&str>,
-        resource_version: Option<&str>,
-        content_hash: u64,
-        keys: Keys,
-    ) -> Self {
-        Self {
-            body: Body::Absent(Arc::new(Identity {
-                reference,
-                uid: uid.map(Into::into),
-                resource_version: resource_version.map(Into::into),
-                content_hash,
-            })),
-            keys: KeySource::Kept(keys),
-        }
-    }
-
-    /// The object, if the store has its body.
-    pub fn object(&self) -> Option<&Object> {
-        match &self.body {
-            Body::Whole(object) => Some(object),
-            Body::Absent(_) => None,
-        }
-    }
-
-    /// Namespace and name.
-    pub fn reference(&self) -> ObjectRef {
-        match &self.body {
-            Body::Whole(object) => object.reference(),
-            Body::Absent(identity) => identity.reference.clone(),
-        }
-    }
-
-    /// `metadata.uid`.
-    pub fn uid(&self) -> Option<&str> {
-        match &self.body {
-            Body::Whole(object) => object.uid(),
-            Body::Absent(identity) => identity.uid.as_deref(),
-        }
-    }
-
-    /// `metadata.resourceVersion`.
-    pub fn resource_version(&self) -> Option<&str> {
-        match &self.body {
-            Body::Whole(object) => object.resource_version(),
-            Body::Absent(identity) => identity.resource_version.as_deref(),
-        }
-    }
-
-    /// [`Object::content_hash`]; computed at each call where the body is kept.
-    pub fn content_hash(&self) -> u64 {
-        match &self.body {
-            Body::Whole(object) => object.content_hash(),
-            Body::Absent(identity) => identity.content_hash,
-        }
-    }
-
-    /// The keys the object was found under.
-    pub fn keys(&self) -> Keys {
-        match (&self.keys, &self.body) {
-            (KeySource::Kept(keys), _) => keys.clone(),
-            (KeySource::Derived(indexes), Body::Whole(object)) => indexes.keys(object),
-            (KeySource::Derived(_), Body::Absent(_)) => Keys::none(),
-        }
-    }
-
-    /// Whether another state of the same content is found under the same keys. Keys that are read from the object follow
-    /// from its content; those that are kept may come from fields that are not stored.
-    pub(crate) fn has_keys_of(&self, other: &Self) -> bool {
-        match (&self.keys, &other.keys) {
-            (KeySource::Kept(own), KeySource::Kept(other)) => own == other,
-            (KeySource::Derived(_), KeySource::Derived(_)) => true,
-            _ => self.keys() == other.keys(),
-        }
-    }
-
-    /// Whether an object is the same one in the same version: equal uid and resource version, both present.
-    pub fn is_version_of(&self, object: &Object) -> bool {
-        self.resource_version().is_some()
-            && self.resource_version() == object.resource_version()
-            && self.uid() == object.uid()
-    }
-}
-
-/// Names the object and shows neither content nor keys, which may be secret.
-impl fmt::Debug for Stored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Stored({} at {})",
-            self.reference(),
-            self.resource_version().unwrap_or("no version")
-        )
-    }
-}
-
-/// One object that a relist found different.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Difference {
-    /// The object.
-    pub reference: ObjectRef,
-    /// What was stored; `None` if it is new.
-    pub previous: Option<Stored>,
-    /// What is stored now; `None` if it is gone.
-    pub current: Option<Stored>,
-}
-
-impl Difference {
-    /// A difference between these two, of which one at least should be there.
-    pub fn new(reference: ObjectRef, previous: Option<Stored>, current: Option<Stored>) -> Self {
-        Self {
-            reference,
-            previous,
-            current,
-        }
-    }
-}
-
-/// Why a store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// There is no index of this name.
-    #[error("there is no index {index:?} of {gvr}; {}", Names(.known))]
-    UnknownIndex {
-        /// What is watched.
-        gvr: Gvr,
-        /// The name asked for.
-        index: String,
-        /// The named indexes that there are.
-        known: Vec<String>,
-    },
-    /// More components were given than the index has.
-    #[error("{given} key components were given for {} of {gvr}, which has {expected}", Title(.index))]
-    TooManyComponents {
-        /// What is watched.
-        gvr: Gvr,
-        /// The index; empty for the primary one.
-        index: String,
-        /// How many were given.
-        given: usize,
-        /// How many the index has.
-        expected: usize,
-    },
-    /// The store failed to read or write.
-    #[error("the store of {gvr} failed to {operation}")]
-    Failed {
-        /// What is watched.
-        gvr: Gvr,
-        /// What it tried, with the object if there is one: `fetch shop/cart`.
-        operation: String,
-        /// Why.
-        source: Box<dyn Error + Send + Sync>,
-    },
-}
-
-struct Names<'a>(&'a [String]);
-
-impl fmt::Display for Names<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [] => f.write_str("it has no named indexes, only the primary one, \"\""),
-            names => write!(f, "there are \"\" (the primary one), {}", quoted(names)),
-        }
-    }
-}
-
-fn quoted(names: &[String]) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
-    quoted.join(", ")
-}
-
-struct Title<'a>(&'a str);
-
-impl fmt::Display for Title<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            "" => f.write_str("the primary index"),
-            name => write!(f, "index {name:?}"),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod bucket;
 mod chunked;
 mod level;
+mod name;
 mod slots;
 mod state;
 mod table;
@@ -26,8 +27,9 @@ use super::{Difference, Scope, Store, StoreError, StoreSchema, Stored};
 use crate::indexer::{MAX_COMPONENTS, Record};
 use crate::object::Object;
 use crate::resource::{ObjectRef, compare_resource_versions};
+use name::{Hashing, compare_names, name_of, name_of_ref};
 use slots::{Content, Id};
-use state::{Hashing, Name, State, compare_names, name_of};
+use state::State;
 
 /// Up to so many differences of a relist are made in place, in one go of some tens of microseconds; more are made in a
 /// copy that then takes the state's place.
@@ -361,10 +363,6 @@ fn is_same_version(old: &Object, new: &Object) -> bool {
     old.resource_version().is_some()
         && old.resource_version() == new.resource_version()
         && old.uid() == new.uid()
-}
-
-fn name_of_ref(reference: &ObjectRef) -> Name<'_> {
-    (reference.namespace().unwrap_or_default(), reference.name())
 }
 
 /// Shows how much there is, never what.

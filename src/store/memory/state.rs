@@ -4,75 +4,15 @@
 //! numbers. The plan runs while others read; only applying it excludes them.
 
 use std::cmp::Ordering;
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
-
-use hashbrown::DefaultHashBuilder;
 
 use super::bucket::{Bucket, Place};
 use super::level::{Change, Level};
+use super::name::{Hashing, Name, compare_names, is_named, name_of};
 use super::slots::{Content, Id, Slots};
 use super::table::{Table, Target};
-use crate::indexer::{IndexSet, KeyRef, Keys, MAX_COMPONENTS, Record, same_text};
+use crate::indexer::{IndexSet, KeyRef, Keys, MAX_COMPONENTS, Record};
 use crate::object::Object;
-
-/// Namespace, empty if there is none, and name.
-pub(super) type Name<'a> = (&'a str, &'a str);
-
-pub(super) fn name_of(object: &Object) -> Name<'_> {
-    object.scoped_name()
-}
-
-fn is_named(object: &Object, (namespace, name): Name<'_>) -> bool {
-    let (its_namespace, its_name) = name_of(object);
-    same_text(its_name, name) && same_text(its_namespace, namespace)
-}
-
-/// By namespace, then by name, bytewise.
-pub(super) fn compare_names(a: Name<'_>, b: Name<'_>) -> Ordering {
-    if same_text(a.0, b.0) {
-        a.1.cmp(b.1)
-    } else {
-        a.0.cmp(b.0)
-    }
-}
-
-/// How keys are hashed: seeded at random, so that nobody can choose names that collide.
-#[derive(Clone, Debug)]
-pub(super) struct Hashing {
-    builder: DefaultHashBuilder,
-    /// The bits of a hash that count: all, but in tests of what happens when hashes collide.
-    mask: u32,
-}
-
-impl Default for Hashing {
-    fn default() -> Self {
-        Self::masked(u32::MAX)
-    }
-}
-
-impl Hashing {
-    pub(super) fn masked(mask: u32) -> Self {
-        Self {
-            builder: DefaultHashBuilder::default(),
-            mask,
-        }
-    }
-
-    pub(super) fn components<T: AsRef<str>>(&self, components: &[T]) -> u32 {
-        let mut hasher = self.builder.build_hasher();
-        components
-            .iter()
-            .for_each(|component| component.as_ref().hash(&mut hasher));
-        let hash = hasher.finish();
-        let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
-        (u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h])) & self.mask
-    }
-
-    pub(super) fn name(&self, (namespace, name): Name<'_>) -> u32 {
-        self.components(&[namespace, name])
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct State {
