@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kubedex::indexer::Record;
-use kubedex::store::MemoryStore;
+use kubedex::store::{MemoryStore, Scope, Store};
 
 use super::objects::Dataset;
 
@@ -29,18 +29,34 @@ pub(crate) fn report() {
     );
     for readers in [1, 2] {
         for writes in [0, WRITES_PER_SECOND] {
-            let mut times = run(&store, &data, &order, &records, readers, writes);
-            times.sort_unstable();
-            let at = |one_in: usize| times[times.len() - 1 - times.len() / one_in];
-            println!(
-                "{readers} readers, {writes:>6} writes/s: median {:>5} ns, 99 % {:>6} ns, 99.9 % {:>7} ns, 99.99 % {:>8} ns",
-                at(2),
-                at(100),
-                at(1000),
-                at(10_000)
-            );
+            let times = run(&data, &store, &order, readers, |over| {
+                if writes > 0 {
+                    write(&store, &records, writes, over);
+                }
+            });
+            print(&format!("{readers} readers, {writes:>6} writes/s"), times);
         }
     }
+    let lists = [1, 2].map(|version| data.records_at(version));
+    let times = run(&data, &store, &order, 1, |over| {
+        relist(&store, &lists, over);
+    });
+    print(
+        "1 readers, one relist after the other in which every object changed",
+        times,
+    );
+}
+
+fn print(what: &str, mut times: Vec<u64>) {
+    times.sort_unstable();
+    let at = |one_in: usize| times[times.len() - 1 - times.len() / one_in];
+    println!(
+        "{what}: median {:>5} ns, 99 % {:>6} ns, 99.9 % {:>7} ns, 99.99 % {:>8} ns",
+        at(2),
+        at(100),
+        at(1000),
+        at(10_000)
+    );
 }
 
 fn clock() -> u128 {
@@ -51,19 +67,18 @@ fn clock() -> u128 {
     start.elapsed().as_nanos() / 1000
 }
 
+/// The times of single lookups by so many readers while something else goes on until it is told to stop.
 fn run(
-    store: &MemoryStore,
     data: &Dataset,
+    store: &MemoryStore,
     order: &[usize],
-    records: &[Record],
     readers: usize,
-    writes: u32,
+    beside: impl FnOnce(&AtomicBool) + Send,
 ) -> Vec<u64> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        if writes > 0 {
-            scope.spawn(|| write(store, records, writes, &over));
-        }
+        let other = &over;
+        scope.spawn(move || beside(other));
         let readers: Vec<_> = (0..readers)
             .map(|reader| {
                 let over = &over;
@@ -105,5 +120,20 @@ fn write(store: &MemoryStore, records: &[Record], per_second: u32, over: &Atomic
         }
         black_box(store.insert(record.clone()));
         next += pause;
+    }
+}
+
+fn relist(store: &MemoryStore, lists: &[Vec<Record>], over: &AtomicBool) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for list in lists.iter().cycle() {
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        let differences = runtime
+            .block_on(Store::replace(store, &Scope::All, list.clone()))
+            .unwrap();
+        assert_eq!(black_box(differences).len(), OBJECTS);
     }
 }

@@ -111,7 +111,7 @@ impl Dataset {
     }
 
     /// The fields stand in the order in which an API server writes them.
-    fn json(&self, at: usize, service: &str) -> String {
+    fn json(&self, at: usize, service: &str, version: usize) -> String {
         let (namespace, name) = self.key(at);
         let uid = &self.uids[at];
         let system = at % 40;
@@ -126,7 +126,7 @@ impl Dataset {
             .collect();
         format!(
             r#"{{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{{"name":"{name}","generateName":"{service}-","namespace":"{namespace}","uid":"{uid}","resourceVersion":"{}","generation":3,"creationTimestamp":"2026-01-12T08:00:00Z","labels":{{"app.kubernetes.io/part-of":"system-{system}","endpointslice.kubernetes.io/managed-by":"endpointslice-controller.k8s.io","kubernetes.io/service-name":"{service}"}},"ownerReferences":[{{"apiVersion":"v1","kind":"Service","name":"{service}","uid":"{uid}","controller":true,"blockOwnerDeletion":true}}]}},"addressType":"IPv4","endpoints":[{}],"ports":[{{"name":"http","protocol":"TCP","port":8080}},{{"name":"metrics","protocol":"TCP","port":9090}}]}}"#,
-            1000 + at,
+            1000 + at + version * 1_000_000,
             endpoints.join(",")
         )
     }
@@ -137,13 +137,23 @@ impl Dataset {
 
     pub(crate) fn record_of_service(&self, at: usize, service: &str) -> Record {
         Record::new(
-            Object::from_json(self.json(at, service).as_bytes()).unwrap(),
+            Object::from_json(self.json(at, service, 0).as_bytes()).unwrap(),
             &self.indexes,
         )
     }
 
+    /// All objects at a later version, to which their names and keys stay the same.
+    pub(crate) fn records_at(&self, version: usize) -> Vec<Record> {
+        (0..self.references.len())
+            .map(|at| {
+                let json = self.json(at, &self.service(at).1, version);
+                Record::new(Object::from_json(json.as_bytes()).unwrap(), &self.indexes)
+            })
+            .collect()
+    }
+
     pub(crate) fn kube_object(&self, at: usize) -> DynamicObject {
-        serde_json::from_str(&self.json(at, &self.service(at).1)).unwrap()
+        serde_json::from_str(&self.json(at, &self.service(at).1, 0)).unwrap()
     }
 
     pub(crate) fn store(&self) -> MemoryStore {
