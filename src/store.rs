@@ -8,11 +8,13 @@ pub mod cached;
 #[cfg(feature = "fake")]
 pub mod conformance;
 mod error;
+mod feed;
 mod memory;
 mod stored;
 
 pub use cached::CachedStore;
 pub use error::StoreError;
+pub use feed::{Feed, FeedError, FeedEvent};
 pub use memory::MemoryStore;
 pub use stored::{Difference, Stored};
 

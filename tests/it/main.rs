@@ -4,6 +4,7 @@ mod cached_store;
 mod client;
 mod conformance;
 mod fake;
+mod interop;
 mod kubectl;
 mod layering;
 mod leader_election;
