@@ -5,8 +5,11 @@
 //! cargo run --release --example torture --features fake -- --replay 4711
 //! ```
 //!
-//! A failure prints its seed and the end of its trace; `--replay` runs one seed and prints all of it.
+//! A failure prints its seed and the end of its trace; `--replay` runs one seed and prints all of it. `--outages N` measures
+//! instead how often a dead server is asked, and how long after its return a store equals it again.
 
+#[path = "outage.rs"]
+mod outage;
 #[path = "simulation.rs"]
 mod simulation;
 
@@ -24,6 +27,7 @@ struct Options {
     schedules: u64,
     seed: u64,
     replay: Option<u64>,
+    outages: Option<u64>,
     threads: usize,
 }
 
@@ -33,6 +37,7 @@ fn options() -> Result<Options, String> {
         schedules: 200,
         seed: 1,
         replay: None,
+        outages: None,
         threads,
     };
     let mut arguments = std::env::args().skip(1);
@@ -45,10 +50,11 @@ fn options() -> Result<Options, String> {
             "--schedules" => options.schedules = number,
             "--seed" => options.seed = number,
             "--replay" => options.replay = Some(number),
+            "--outages" => options.outages = Some(number),
             "--threads" => options.threads = usize::try_from(number).unwrap_or(1).max(1),
             _ => {
                 return Err(format!(
-                    "{name} is unknown; there are --schedules, --seed, --replay, --threads"
+                    "{name} is unknown; there are --schedules, --seed, --replay, --outages, --threads"
                 ));
             }
         }
@@ -64,9 +70,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match options.replay {
-        Some(seed) => replay(seed),
-        None => torture(&options),
+    match (options.replay, options.outages) {
+        (Some(seed), _) => replay(seed),
+        (None, Some(outages)) => measure(outages),
+        (None, None) => torture(&options),
     }
 }
 
@@ -85,6 +92,47 @@ fn replay(seed: u64) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure(outages: u64) -> ExitCode {
+    for (way, name) in outage::WAYS.into_iter().enumerate() {
+        let runs: Option<Vec<_>> = (0..outages).map(|seed| outage::outage(way, seed)).collect();
+        let Some(runs) = runs else {
+            eprintln!("a server that {name}: a watcher does not recover");
+            return ExitCode::FAILURE;
+        };
+        let minutes = || runs.iter().flat_map(|run| &run.requests).copied();
+        let first = runs
+            .iter()
+            .filter_map(|run| run.requests.first())
+            .sum::<u64>();
+        let later = runs.iter().flat_map(|run| run.requests.iter().skip(1));
+        let mut recovered: Vec<Duration> = runs.iter().map(|run| run.recovered_in).collect();
+        recovered.sort_unstable();
+        println!(
+            "a server that {name}: {:.1} requests in the first minute, then {:.1} a minute, at most {}; its return is \
+             noticed and the store equal after {:.1} s (median), {:.1} s at most",
+            first as f64 / runs.len().max(1) as f64,
+            later.clone().sum::<u64>() as f64 / later.count().max(1) as f64,
+            minutes().max().unwrap_or_default(),
+            recovered
+                .get(recovered.len() / 2)
+                .map_or(0.0, Duration::as_secs_f64),
+            recovered.last().map_or(0.0, Duration::as_secs_f64),
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// The resident memory of this process, in MiB: now, and at the most.
+fn memory() -> Option<(u64, u64)> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kib / 1024)
+    };
+    Some((field("VmRSS:")?, field("VmHWM:")?))
 }
 
 #[derive(Default)]
@@ -199,4 +247,7 @@ fn print(totals: &Totals, took: Duration) {
         share(99).as_secs_f64(),
         share(100).as_secs_f64()
     );
+    if let Some((now, most)) = memory() {
+        println!("resident memory: {now} MiB, at most {most} MiB");
+    }
 }

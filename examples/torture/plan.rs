@@ -41,6 +41,8 @@ pub(super) struct WatcherPlan {
     pub(super) ignored: Vec<&'static str>,
     pub(super) metadata_only: bool,
     pub(super) by_tier: bool,
+    /// In a store that keeps bodies only for a while.
+    pub(super) cached: bool,
     pub(super) paged: bool,
     pub(super) page_size: u32,
     pub(super) debounce: Debounce,
@@ -272,6 +274,7 @@ impl WatcherPlan {
             starts: maybe(random, 30, &[operations / 4, operations / 2]).unwrap_or_default(),
             restarts: maybe(random, 15, &[operations * 3 / 4]),
             dropped: random.bool(),
+            cached: random.u8(..100) < 20,
             seed: random.u64(..),
             namespaces,
             ignored,

@@ -175,14 +175,15 @@ impl Reader {
             let uid = change.uid().unwrap_or_default();
             let before = self.copy.get(reference).cloned();
             let keys = change.new_keys().or(change.old_keys());
-            let shape = change.object().zip(keys);
-            let shape = shape.map(|(object, keys)| store.shape(object, keys));
+            let shape = keys.map(|keys| store.shape(uid, change.object(), keys));
             let complaint = match (change.kind(), &before, &shape) {
                 (ChangeKind::Created, None, Some(_)) => None,
                 (ChangeKind::Modified, Some(before), Some(now)) if *before.0 != *now.0 => {
                     Some("is another one")
                 }
-                (ChangeKind::Modified, Some(before), Some(now)) if before == now && !self.slow => {
+                (ChangeKind::Modified, Some(before), Some(now))
+                    if before == now && !self.slow && store.shows_content() =>
+                {
                     Some("did not change")
                 }
                 (ChangeKind::Modified, Some(_), Some(_)) => None,

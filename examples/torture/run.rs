@@ -317,7 +317,7 @@ impl Run {
             return;
         }
         for ((subject, expected), before) in self.subjects.iter().zip(&expected).zip(before) {
-            subject.check_deep(expected);
+            subject.check_deep(expected).await;
             subject.check_audits(self.plan.lossy || self.reordered);
             subject.check_readers();
             let scopes = subject.plan.namespaces.len().max(1) as u64;

@@ -1,12 +1,14 @@
 //! A store that checks each write as it happens: only states that the server had, and no object going back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use kubedex::indexer::{KeyRef, Keys, Record};
-use kubedex::store::{Difference, MemoryStore, Scope, Store, StoreError, StoreSchema, Stored};
-use kubedex::{Object, ObjectRef, Watcher};
+use kubedex::store::{
+    CachedStore, Difference, MemoryStore, Scope, Store, StoreError, StoreSchema, Stored,
+};
+use kubedex::{Client, Object, ObjectRef, Watcher};
 use parking_lot::Mutex;
 
 use super::tap::Tap;
@@ -30,11 +32,13 @@ pub(super) struct Case {
     pub(super) history: History,
     pub(super) tap: Arc<Tap>,
     pub(super) random: fastrand::Rng,
+    /// Keeps bodies only for a while, read by this client.
+    pub(super) cached: Option<Client>,
 }
 
-/// A [`MemoryStore`] under watch.
+/// A store under watch.
 pub(super) struct Witness {
-    inner: MemoryStore,
+    inner: Box<dyn Store>,
     case: Case,
     pub(super) watcher: OnceLock<Weak<Watcher<Self>>>,
     state: Mutex<State>,
@@ -46,6 +50,8 @@ struct State {
     gone: HashMap<ObjectRef, u64>,
     went_back: u64,
     at_sync: Option<BTreeMap<ObjectRef, Shape>>,
+    /// What is stored.
+    held: BTreeSet<ObjectRef>,
     flaky: bool,
     random: fastrand::Rng,
 }
@@ -57,11 +63,16 @@ impl Witness {
             gone: HashMap::new(),
             went_back: 0,
             at_sync: None,
+            held: BTreeSet::new(),
             flaky: case.flaky,
             random: case.random.fork(),
         };
+        let inner: Box<dyn Store> = match &case.cached {
+            None => Box::new(MemoryStore::new(schema)),
+            Some(client) => Box::new(CachedStore::new(schema, client)),
+        };
         Self {
-            inner: MemoryStore::new(schema),
+            inner,
             case,
             watcher: OnceLock::new(),
             state: Mutex::new(state),
@@ -73,32 +84,51 @@ impl Witness {
         self.state.lock().flaky = false;
     }
 
-    pub(super) fn memory(&self) -> &MemoryStore {
-        &self.inner
-    }
-
-    /// What is stored, as reports of changes show it.
-    pub(super) fn shapes(&self) -> BTreeMap<ObjectRef, Shape> {
-        self.inner
-            .iter()
-            .filter_map(|object| {
-                let known = self.inner.known(&object.reference())?;
-                Some((object.reference(), self.shape(&object, &known.keys())))
+    /// The versions of what is stored.
+    pub(super) fn versions(&self) -> BTreeMap<ObjectRef, u64> {
+        self.held()
+            .into_iter()
+            .filter_map(|reference| {
+                let version = self.inner.known(&reference)?.resource_version()?.parse();
+                Some((reference, version.unwrap_or_default()))
             })
             .collect()
     }
 
-    pub(super) fn shape(&self, object: &Object, keys: &Keys) -> Shape {
-        let content = if self.case.metadata_only {
-            version_of(object)
-        } else {
-            object.content_hash()
+    fn held(&self) -> BTreeSet<ObjectRef> {
+        self.state.lock().held.clone()
+    }
+
+    /// What is stored, as reports of changes show it.
+    pub(super) fn shapes(&self) -> BTreeMap<ObjectRef, Shape> {
+        self.held()
+            .into_iter()
+            .filter_map(|reference| {
+                let known = self.inner.known(&reference)?;
+                let uid = known.uid().unwrap_or_default();
+                let shape = self.shape(uid, known.object(), &known.keys());
+                Some((reference, shape))
+            })
+            .collect()
+    }
+
+    /// The shape of an object: of one without body only what else is told of it.
+    pub(super) fn shape(&self, uid: &str, object: Option<&Object>, keys: &Keys) -> Shape {
+        let content = match object.filter(|_| self.case.cached.is_none()) {
+            None => 0,
+            Some(object) if self.case.metadata_only => version_of(object),
+            Some(object) => object.content_hash(),
         };
         // An index may look at a field that is not stored.
         let tier = keys.of(1).flat_map(KeyRef::components).next();
         let tier = tier.map_or(0, |tier| u64::from(tier.bytes().next().unwrap_or(1)));
         let shape = content.wrapping_mul(1009).wrapping_add(tier);
-        (object.uid().unwrap_or_default().into(), shape)
+        (uid.into(), shape)
+    }
+
+    /// Whether the shape shows all that counts as a change.
+    pub(super) fn shows_content(&self) -> bool {
+        self.case.cached.is_none()
     }
 
     /// What was stored when the initial sync was complete.
@@ -180,7 +210,8 @@ impl Witness {
         if self.case.stale && !self.is_synced() {
             return;
         }
-        let version = stored.object().map_or(0, version_of);
+        let version = stored.resource_version().unwrap_or_default();
+        let version = version.parse().unwrap_or_default();
         self.state.lock().gone.insert(reference.clone(), version);
     }
 }
@@ -188,15 +219,15 @@ impl Witness {
 #[async_trait]
 impl Store for Witness {
     async fn get(&self, index: &str, keys: &[&str]) -> Result<Vec<Object>, StoreError> {
-        Store::get(&self.inner, index, keys).await
+        self.inner.get(index, keys).await
     }
 
     async fn get_ref(&self, reference: &ObjectRef) -> Result<Option<Object>, StoreError> {
-        Store::get_ref(&self.inner, reference).await
+        self.inner.get_ref(reference).await
     }
 
     async fn list(&self) -> Result<Vec<Object>, StoreError> {
-        Store::list(&self.inner).await
+        self.inner.list().await
     }
 
     async fn update(&self, record: Record) -> Result<Option<Stored>, StoreError> {
@@ -207,12 +238,16 @@ impl Store for Witness {
             version_of(record.object())
         ));
         self.check(record.object());
-        self.inner.update(record).await
+        let reference = record.object().reference();
+        let previous = self.inner.update(record).await?;
+        self.state.lock().held.insert(reference);
+        Ok(previous)
     }
 
     async fn delete(&self, reference: &ObjectRef) -> Result<Option<Stored>, StoreError> {
         self.before()?;
         let previous = self.inner.delete(reference).await?;
+        self.state.lock().held.remove(reference);
         if let Some(stored) = &previous {
             self.note(format!("= {reference} gone"));
             self.gone(reference, stored);
@@ -221,6 +256,7 @@ impl Store for Witness {
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
+        self.state.lock().held.clear();
         self.inner.clear().await
     }
 
@@ -244,6 +280,11 @@ impl Store for Witness {
         }
         let differences = self.inner.replace(scope, records).await?;
         for difference in &differences {
+            let reference = difference.reference.clone();
+            match &difference.current {
+                Some(_) => self.state.lock().held.insert(reference),
+                None => self.state.lock().held.remove(&reference),
+            };
             if let (Some(previous), None, false) =
                 (&difference.previous, &difference.current, goes_back)
             {
@@ -263,6 +304,18 @@ impl Store for Witness {
 
     fn modification_count(&self) -> u64 {
         self.inner.modification_count()
+    }
+
+    fn keeps_bodies(&self) -> bool {
+        self.inner.keeps_bodies()
+    }
+
+    fn kept(&self, reference: &ObjectRef) -> Option<Record> {
+        self.inner.kept(reference)
+    }
+
+    fn digest(&self, record: Record) -> Record {
+        self.inner.digest(record)
     }
 
     fn set_resource_version(&self, resource_version: &str) {
