@@ -1,6 +1,6 @@
 //! Faults that are built into the watcher on purpose, one at a time, to show that its tests would notice each.
 //!
-//! Switched on for one thread, at run time, and only with the private feature `__mutations`; without it [`is_on`] is a
+//! Switched on for one thread, at run time, and only with the private feature `__mutations`; without it `is_on` is a
 //! constant `false` and none of this is compiled in.
 
 /// One fault.
