@@ -17,6 +17,7 @@ mod diagnose;
 mod discovery;
 mod error;
 #[cfg(not(feature = "__mutations"))]
+#[expect(unreachable_pub, reason = "public with the feature")]
 mod mutation;
 #[cfg(feature = "__mutations")]
 #[doc(hidden)]

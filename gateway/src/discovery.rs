@@ -8,7 +8,7 @@
 mod diff;
 mod inventory;
 
-pub use diff::{ClusterChange, Diff};
+pub use diff::Diff;
 pub use inventory::{Inventory, Kind};
 
 use std::collections::{BTreeSet, HashMap};

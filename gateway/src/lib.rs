@@ -5,7 +5,13 @@
 //!    │  the touched Services
 //! discovery      keeps every Service's clusters, translates only what was touched
 //!    │  translate: pure
-//! model          clusters, endpoints, problems; knows no Kubernetes
+//! model          clusters, endpoints, problems, snapshots; knows no Kubernetes
+//!    │
+//! publish        the newest snapshot, for any number of readers
+//!    │
+//! publication    one output written to one sink
+//! ├─ output      how a snapshot reads to a consumer: pure
+//! └─ sink        where it is written
 //! ```
 
 pub mod cli;
@@ -13,4 +19,8 @@ pub mod discovery;
 pub mod live;
 pub mod manifest;
 pub mod model;
+pub mod output;
+pub mod publication;
+pub mod publish;
+pub mod sink;
 pub mod translate;

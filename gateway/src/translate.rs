@@ -100,7 +100,7 @@ pub fn translate<'a>(
         }
         // J4: a cluster without endpoints is a cluster.
         clusters.push(Cluster {
-            name,
+            name: name.into(),
             protocol: protocol(&port.protocol),
             app_protocol: Some(&port.app_protocol) // N3
                 .filter(|text| !text.is_empty())

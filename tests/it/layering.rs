@@ -116,6 +116,12 @@ fn the_gateways_translation_is_pure() {
 }
 
 #[test]
+fn the_gateways_outputs_are_pure() {
+    let found = gateway_violations("output", IMPURE);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
 fn a_violation_is_found_however_it_is_written() {
     let reexports = reexports(
         "pub mod watcher;\n#[doc(inline)]\npub use watcher::{Watcher, WatcherConfig as Config};\npub use object::Object;",

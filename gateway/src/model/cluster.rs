@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -10,7 +11,7 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cluster {
     /// The name, unique among all clusters: `k8s/{namespace}/{service}:{port name or number}` for discovered ones.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// The transport protocol.
     pub protocol: Protocol,
     /// The application protocol, as its owner declared it, such as `http` or `kubernetes.io/h2c`.
@@ -21,6 +22,32 @@ pub struct Cluster {
     /// Which requests must reach the same endpoint; `None` when any may go anywhere.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub session_affinity: Option<SessionAffinity>,
+}
+
+impl Cluster {
+    /// A cluster without endpoints.
+    pub fn new(name: impl Into<Arc<str>>, protocol: Protocol) -> Self {
+        Self {
+            name: name.into(),
+            protocol,
+            app_protocol: None,
+            endpoints: Vec::new(),
+            session_affinity: None,
+        }
+    }
+
+    /// The endpoints, each with whether a consumer is to be told that it drains: those listed beside ready ones (C6 in
+    /// the vectors' policy) are; those that serve since nothing else is left (C5) must be taken for healthy.
+    pub fn served(&self) -> impl ExactSizeIterator<Item = (&Endpoint, bool)> {
+        let beside_ready = self
+            .endpoints
+            .iter()
+            .any(|endpoint| endpoint.state == State::Ready);
+        self.endpoints.iter().map(move |endpoint| {
+            let drains = beside_ready && endpoint.state == State::Draining;
+            (endpoint, drains)
+        })
+    }
 }
 
 /// One place to send traffic to. Within a cluster, address and port make an endpoint.

@@ -45,6 +45,37 @@ pub enum ProblemKind {
         /// What the reader says.
         reason: Box<str>,
     },
+    /// A static cluster and a discovered one have the same name.
+    Conflict {
+        /// Which of them is used.
+        winner: Origin,
+    },
+    /// An output has no way to say something about a cluster.
+    Inexpressible {
+        /// The output, such as `haproxy`.
+        output: &'static str,
+        /// What it cannot say, and what it does instead.
+        what: Box<str>,
+    },
+}
+
+/// Where a cluster comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// From the configuration.
+    Static,
+    /// From Services and EndpointSlices.
+    Discovered,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Static => "static",
+            Self::Discovered => "discovered",
+        })
+    }
 }
 
 /// The object a problem is about.
@@ -52,10 +83,21 @@ pub enum ProblemKind {
 pub struct Subject {
     /// The kind of object, such as `Service`.
     pub kind: &'static str,
-    /// Its namespace.
+    /// Its namespace; empty for what is in none, such as a cluster.
     pub namespace: Box<str>,
     /// Its name.
     pub name: Box<str>,
+}
+
+impl Subject {
+    /// A cluster.
+    pub fn cluster(name: &str) -> Self {
+        Self {
+            kind: "Cluster",
+            namespace: "".into(),
+            name: name.into(),
+        }
+    }
 }
 
 impl ProblemKind {
@@ -69,6 +111,8 @@ impl ProblemKind {
             Self::InvalidPort { .. } => "invalid-port",
             Self::DuplicatePort => "duplicate-port",
             Self::Malformed { .. } => "malformed",
+            Self::Conflict { .. } => "conflict",
+            Self::Inexpressible { .. } => "inexpressible",
         }
     }
 
@@ -77,6 +121,8 @@ impl ProblemKind {
         match self {
             Self::InvalidPort { number } => (*number, ""),
             Self::Malformed { reason } => (0, reason),
+            Self::Conflict { winner } => (*winner as i64, ""),
+            Self::Inexpressible { what, .. } => (0, what),
             _ => (0, ""),
         }
     }
@@ -105,11 +151,22 @@ impl Problem {
                 "another port of the Service has that name, and only the first is used".to_owned()
             }
             ProblemKind::Malformed { reason } => format!("it cannot be read: {reason}"),
+            ProblemKind::Conflict { winner } => {
+                format!(
+                    "a static and a discovered cluster have this name; the {winner} one is used"
+                )
+            }
+            ProblemKind::Inexpressible { output, what } => format!("{output}: {what}"),
         }
     }
 
     /// The pieces of the short form, in order.
     fn pieces(&self) -> [&str; 9] {
+        let slash = if self.subject.namespace.is_empty() {
+            ""
+        } else {
+            "/"
+        };
         let Subject {
             kind,
             namespace,
@@ -122,11 +179,18 @@ impl Problem {
             kind,
             "/",
             namespace,
-            "/",
+            slash,
             name,
             colon,
             port,
         ]
+    }
+}
+
+impl Problem {
+    /// The bytes of the short form.
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.pieces().map(str::bytes).into_iter().flatten()
     }
 }
 
@@ -147,9 +211,8 @@ impl Serialize for Problem {
 /// By the short form, bytewise; then by what `Display` leaves out.
 impl Ord for Problem {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.pieces()
-            .concat()
-            .cmp(&other.pieces().concat())
+        self.bytes()
+            .cmp(other.bytes())
             .then_with(|| self.kind.rest().cmp(&other.kind.rest()))
     }
 }

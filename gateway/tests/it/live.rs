@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use kubedex::fake::{FakeCluster, Fault};
 use kubedex::{Client, Gvr};
-use kubedex_gateway::discovery::{ClusterChange, Diff};
+use kubedex_gateway::discovery::Diff;
 use kubedex_gateway::live::{COALESCING, Event, Live, LiveConfig, endpoint_slices, services};
+use kubedex_gateway::model::ClusterChange;
 use kubedex_gateway::translate::Options;
 use serde_json::{Value, json};
 use tokio::time::timeout;

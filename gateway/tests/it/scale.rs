@@ -1,7 +1,8 @@
 //! 10,000 Services: a change costs what its own Service costs.
 
 use kubedex::Object;
-use kubedex_gateway::discovery::{ClusterChange, Discovery, Inventory};
+use kubedex_gateway::discovery::{Discovery, Inventory};
+use kubedex_gateway::model::ClusterChange;
 use kubedex_gateway::translate::Options;
 use serde_json::{Value, json};
 

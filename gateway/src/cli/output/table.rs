@@ -7,7 +7,8 @@ use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::discovery::{ClusterChange, Diff};
+use crate::discovery::Diff;
+use crate::model::ClusterChange;
 use crate::model::{Cluster, Endpoint, Problem, SessionAffinity, State};
 
 use super::Style;
