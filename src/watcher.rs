@@ -25,6 +25,7 @@ pub mod mutation;
 mod pipeline;
 mod rbac;
 mod reflector;
+mod relist;
 mod single;
 mod status;
 mod subscription;
@@ -38,11 +39,13 @@ pub use diagnose::{Check, Diagnosis, Finding};
 pub use error::{ConfigError, SyncError, WatchError};
 pub use rbac::{Permission, minimal_rbac};
 pub use reflector::InitialList;
+pub use relist::RelistError;
 pub use single::{SingleWatcher, SingleWatcherConfig};
 pub use status::{Connection, Status};
 pub use subscription::ChangesStream;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +54,7 @@ use futures::future::join_all;
 use self::changes::Compare;
 use self::config::Namespaces;
 use self::reflector::Target;
+use self::relist::Relists;
 use self::status::StatusCell;
 use self::subscription::Subscribers;
 use self::task::Work;
@@ -71,6 +75,7 @@ pub struct Watcher<S = MemoryStore> {
     store: Arc<S>,
     status: Arc<StatusCell>,
     subscribers: Arc<Subscribers>,
+    relists: Arc<Relists>,
     compare: Compare,
     debounce: Debounce,
     during_sync: bool,
@@ -91,7 +96,9 @@ impl<S: Store> Watcher<S> {
             Namespaces::Own => vec![Some(client.default_namespace().to_owned())],
             Namespaces::Named(names) => names.iter().cloned().map(Some).collect(),
         };
-        let status = Arc::new(StatusCell::new(name(&gvr, &namespaces), namespaces.len()));
+        let name = name(&gvr, &namespaces);
+        let relists = Arc::new(Relists::new(&name, namespaces.len()));
+        let status = Arc::new(StatusCell::new(name, namespaces.len()));
         let subscribers = Arc::new(Subscribers::default());
         let (compare, debounce, during_sync) =
             (config.compare, config.debounce, config.during_sync);
@@ -101,6 +108,7 @@ impl<S: Store> Watcher<S> {
             namespaces,
             Arc::clone(&status),
             Arc::clone(&subscribers),
+            Arc::clone(&relists),
         );
         let store = Arc::clone(work.store());
         let targets = work.targets().into();
@@ -113,6 +121,7 @@ impl<S: Store> Watcher<S> {
             store,
             status,
             subscribers,
+            relists,
             compare,
             debounce,
             during_sync,
@@ -175,6 +184,38 @@ impl<S: Store> Watcher<S> {
             self.subscribers
                 .subscribe(self.compare, self.debounce, during_sync),
         )
+    }
+
+    /// Asks for a complete, consistent list of everything watched, now, although the watch may be in step: for those who
+    /// must be sure. It is applied as any relist: a swap that tells exactly what differed, and nothing if nothing did.
+    ///
+    /// The future waits for it. When it is `Ok`, for each namespace watched a list whose first request was made after
+    /// this call was read to its end, and
+    /// - the store holds what it showed, or something newer;
+    /// - each difference that it found was handed to, or has been gathered for, the callback and every
+    ///   [stream](Self::changes) that there was. When they are told, [`Debounce`] decides as ever; nothing that was found can
+    ///   get lost. Found during the initial sync, it is told as [`WatcherConfig::call_on_change_during_sync`] says;
+    /// - only objects that could not be read are left out, which [`Status::unreadable`] counts.
+    ///
+    /// The list is asked for at once, not when the future is first awaited. Many calls share a list. A list under way, the
+    /// first one too, is finished first and answers only those who asked before it began; a watch that is just being
+    /// opened is waited for, too. While the server is away or refuses, this waits as long: attempts follow the watcher's
+    /// backoff, which calls do not shorten. Put a deadline around it:
+    ///
+    /// ```no_run
+    /// # async fn run(watcher: kubedex::Watcher) -> Result<(), Box<dyn std::error::Error>> {
+    /// tokio::time::timeout(std::time::Duration::from_secs(10), watcher.relist()).await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the watcher was or is stopped.
+    ///
+    /// # Cancel safety
+    /// Safe. Dropping the future ends the waiting only; the list is made.
+    pub fn relist(&self) -> impl Future<Output = Result<(), RelistError>> + Send + use<S> {
+        self.relists.ask()
     }
 
     /// Stops: ends all requests at once, tells callbacks and streams what has gathered, waits for a running callback, and

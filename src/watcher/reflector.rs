@@ -36,6 +36,7 @@ use self::machine::{Input, Machine, Outcome, Refusal, Step};
 use super::discovery;
 use super::error::{Problem, WatchError};
 use super::mutation::{Mutation, is_on};
+use super::relist::Asked;
 use super::status::StatusCell;
 use crate::client::{Client, ClientError};
 use crate::indexer::{Indexed, Indexer};
@@ -99,6 +100,8 @@ pub(super) struct Reflector<K> {
     status: Arc<StatusCell>,
     /// Which of the watcher's reflectors this is.
     scope: usize,
+    /// Lists that somebody wants.
+    asked: Asked,
     /// The watch timeout asked of the server is drawn from once to twice this.
     watch_timeout: Duration,
     /// How often the store is compared with the server.
@@ -127,6 +130,7 @@ pub(super) struct Setup {
     pub(super) indexer: Arc<Indexer>,
     pub(super) status: Arc<StatusCell>,
     pub(super) scope: usize,
+    pub(super) asked: Asked,
     pub(super) watch_timeout: Duration,
     pub(super) audit: Option<Duration>,
     pub(super) initial_list: InitialList,
@@ -185,6 +189,7 @@ impl<K: Sink> Reflector<K> {
             sink,
             status: setup.status,
             scope: setup.scope,
+            asked: setup.asked,
             watch_timeout: setup.watch_timeout,
             audit: setup.audit,
             audit_due: None,
@@ -207,6 +212,9 @@ impl<K: Sink> Reflector<K> {
         loop {
             if self.client.is_streaming_refused(&self.target.gvr) {
                 self.machine.refuse_streaming();
+            }
+            if self.asked.is_open() && self.machine.is_watching() {
+                let _over = self.input(Input::ListWanted).await;
             }
             let ended = match self.machine.next() {
                 Step::Wait(_) if is_on(Mutation::NoBackoff) => continue,
@@ -268,6 +276,7 @@ impl<K: Sink> Reflector<K> {
         }
         self.accept("list", Event::InitDone).await?;
         self.sink.synced(&version);
+        self.asked.answer();
         self.nameless = 0;
         self.reread_unread().await
     }

@@ -15,6 +15,7 @@ mod telling;
 pub use config::SingleWatcherConfig;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use super::config::DEFAULT_PAGE_SIZE;
 use super::discovery;
 use super::error::{ConfigError, SyncError};
 use super::reflector::{Reflector, Setup, Target};
+use super::relist::{RelistError, Relists};
 use super::status::{Status, StatusCell};
 use super::task_handle::TaskHandle;
 use super::{Permission, SyncHandle};
@@ -69,6 +71,7 @@ pub struct SingleWatcher {
     reference: ObjectRef,
     current: watch::Receiver<Option<Object>>,
     status: Arc<StatusCell>,
+    relists: Arc<Relists>,
     task: TaskHandle,
 }
 
@@ -87,13 +90,16 @@ impl SingleWatcher {
             Place::Cluster => None,
         };
         let reference = ObjectRef::new(namespace.as_deref(), &config.name);
-        let status = Arc::new(StatusCell::new(format!("{gvr} {reference}"), 1));
+        let name = format!("{gvr} {reference}");
+        let relists = Arc::new(Relists::new(&name, 1));
+        let status = Arc::new(StatusCell::new(name, 1));
         let (sender, current) = watch::channel(None);
         let work = Work {
             client: client.clone(),
             reference: reference.clone(),
             config,
             status: Arc::clone(&status),
+            relists: Arc::clone(&relists),
             sender,
         };
         let task = TaskHandle::spawn(&gvr, |stop| work.run(stop))?;
@@ -102,6 +108,7 @@ impl SingleWatcher {
             reference,
             current,
             status,
+            relists,
             task,
         })
     }
@@ -170,6 +177,19 @@ impl SingleWatcher {
         SyncHandle(Arc::clone(&self.status))
     }
 
+    /// Asks for the object's state now, although the watch may be in step; the future waits for it. When it is `Ok`, a list
+    /// that was requested after this call was applied: [`SingleWatcher::current`] shows that state or a newer one, and the
+    /// callback was told of it or is next. Otherwise as [`Watcher::relist`](super::Watcher::relist).
+    ///
+    /// # Errors
+    /// When the watcher was or is stopped.
+    ///
+    /// # Cancel safety
+    /// Safe. Dropping the future ends the waiting only; the list is made.
+    pub fn relist(&self) -> impl Future<Output = Result<(), RelistError>> + Send + use<> {
+        self.relists.ask()
+    }
+
     /// What this watcher needs to be allowed; see [`minimal_rbac`](super::minimal_rbac).
     pub fn permission(&self) -> Permission {
         match self.reference.namespace() {
@@ -204,15 +224,17 @@ struct Work {
     reference: ObjectRef,
     config: Checked,
     status: Arc<StatusCell>,
+    relists: Arc<Relists>,
     sender: watch::Sender<Option<Object>>,
 }
 
 /// Marks the watcher as stopped, however the task ends.
-struct Ending(Arc<StatusCell>);
+struct Ending(Arc<StatusCell>, Arc<Relists>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.stopped();
+        self.1.stopped();
     }
 }
 
@@ -223,7 +245,7 @@ impl Work {
         let status = Arc::clone(&self.status);
         let current = self.sender.subscribe();
         let watch = async move {
-            let _ending = Ending(Arc::clone(&self.status));
+            let _ending = Ending(Arc::clone(&self.status), Arc::clone(&self.relists));
             // What it holds ends with it, the sender of states among it.
             stop.run_until_cancelled_owned(self.watch()).await;
         };
@@ -236,6 +258,7 @@ impl Work {
             reference,
             config,
             status,
+            relists,
             sender,
         } = self;
         let Checked {
@@ -263,6 +286,7 @@ impl Work {
             indexer: config.indexer,
             status,
             scope: 0,
+            asked: relists.scope(0),
             watch_timeout: config.watch_timeout,
             audit: None,
             initial_list: config.initial_list,

@@ -12,6 +12,7 @@ use super::config::Checked;
 use super::discovery;
 use super::pipeline::Pipeline;
 use super::reflector::{InitialList, Reflector, Setup, Target};
+use super::relist::Relists;
 use super::status::StatusCell;
 use super::subscription::{Subscribers, Subscription};
 use crate::client::Client;
@@ -33,6 +34,7 @@ struct Watch<S> {
     store: Arc<S>,
     status: Arc<StatusCell>,
     subscribers: Arc<Subscribers>,
+    relists: Arc<Relists>,
     wait_for_resource: bool,
     watch_timeout: Duration,
     audit: Option<Duration>,
@@ -44,12 +46,14 @@ struct Watch<S> {
 struct Ending {
     status: Arc<StatusCell>,
     subscribers: Arc<Subscribers>,
+    relists: Arc<Relists>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.status.stopped();
         self.subscribers.close();
+        self.relists.stopped();
     }
 }
 
@@ -60,6 +64,7 @@ impl<S: Store> Work<S> {
         namespaces: Vec<Option<String>>,
         status: Arc<StatusCell>,
         subscribers: Arc<Subscribers>,
+        relists: Arc<Relists>,
     ) -> Self {
         let targets = namespaces
             .into_iter()
@@ -81,6 +86,7 @@ impl<S: Store> Work<S> {
         let ending = Ending {
             status: Arc::clone(&status),
             subscribers: Arc::clone(&subscribers),
+            relists: Arc::clone(&relists),
         };
         let watch = Watch {
             client,
@@ -89,6 +95,7 @@ impl<S: Store> Work<S> {
             store: Arc::new(config.store),
             status,
             subscribers,
+            relists,
             wait_for_resource: config.wait_for_resource,
             watch_timeout: config.watch_timeout,
             audit: config.audit,
@@ -161,6 +168,7 @@ impl<S: Store> Watch<S> {
                     indexer: Arc::clone(&self.indexer),
                     status: Arc::clone(&self.status),
                     scope: index,
+                    asked: self.relists.scope(index),
                     watch_timeout: self.watch_timeout,
                     audit: self.audit,
                     initial_list: self.initial_list,

@@ -5,3 +5,4 @@ mod diagnose;
 mod found;
 mod lifecycle;
 mod reflector;
+mod relist;

@@ -25,6 +25,9 @@ impl<K: Sink> Reflector<K> {
     /// Reads one page.
     pub(super) async fn list(&mut self, token: Option<String>, limit: bool) -> Result<(), Stop> {
         self.begin(LIST).await?;
+        if token.is_none() {
+            self.asked.begin();
+        }
         let envelope = self
             .page(LIST, self.target.list(token.as_deref(), limit))
             .await?;

@@ -8,10 +8,11 @@
 //!              │                             │ └─┘ end, timeout,     │
 //!              │                             │     5xx, 429, reset,  │
 //!              │                             │     garbled line once │
-//!              └──── 410, other 4xx, disorder, garbled twice ────────┘
+//!              └──── 410, other 4xx, disorder, garbled twice, ───────┘
+//!                    a list wanted
 //! ```
 //!
-//! Every arrow but the clean ones waits first ([`Backoff`]). Two counters of failures are kept, since a list that
+//! Every arrow but the clean ones waits first ([`Backoff`]). A list that is wanted waits only if the watch was waiting. Two counters of failures are kept, since a list that
 //! succeeds is progress for listing, not for watching: a server that lists well and refuses every watch is asked ever
 //! less often.
 
@@ -119,6 +120,9 @@ pub(super) enum Input {
     Ended,
     /// A streaming list made no progress in time.
     NoProgress,
+    /// Somebody wants a list that begins now, though nothing is amiss. Only a watch is given up for it: a list that is
+    /// being made is finished first, or lists asked for again and again would never be complete.
+    ListWanted,
 }
 
 /// What an input means for what is being built.
@@ -262,6 +266,7 @@ impl Machine {
     fn list_input(&mut self, input: Input, token: Option<&String>, jitter: f64) -> Outcome {
         let continued = token.is_some();
         match input {
+            Input::ListWanted => Outcome::Continue,
             Input::Page {
                 token: Some(next), ..
             } if Some(&next) == token => {
@@ -328,7 +333,9 @@ impl Machine {
                 self.opened = Some(now);
                 return Outcome::Continue;
             }
-            Input::Applied { .. } | Input::Bookmark { .. } => return Outcome::Continue,
+            Input::Applied { .. } | Input::Bookmark { .. } | Input::ListWanted => {
+                return Outcome::Continue;
+            }
             Input::InitialEventsEnd { version } => return self.complete(version, jitter),
             Input::NoProgress => self.streaming_refused = true,
             Input::Refused(refusal) if refusal.rejects_parameters() => {
@@ -404,6 +411,10 @@ impl Machine {
                 self.watched = false;
                 self.relist(jitter, None)
             }
+            Input::ListWanted => {
+                self.note_uptime(now);
+                self.begin_anew()
+            }
             Input::Failed | Input::NoProgress | Input::Page { .. } => self.retry(now, jitter, None),
         }
     }
@@ -420,6 +431,11 @@ impl Machine {
         if !self.watched || retry_after.is_some() {
             self.wait = Some(self.watch_backoff.fail(jitter, retry_after));
         }
+        self.begin_anew()
+    }
+
+    /// A list is next.
+    fn begin_anew(&mut self) -> Outcome {
         self.watched = false;
         self.broken_streams = 0;
         self.phase = self.first_phase();

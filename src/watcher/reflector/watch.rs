@@ -61,6 +61,8 @@ enum Waited {
     Steady,
     /// The store is to be compared with the server.
     Audit,
+    /// Somebody wants a list.
+    ListWanted,
     TimedOut,
 }
 
@@ -68,6 +70,7 @@ impl<K: Sink> Reflector<K> {
     /// Reads a streaming list, and goes on with the watch that it becomes.
     pub(super) async fn stream(&mut self) -> Result<(), Stop> {
         self.begin("streaming list").await?;
+        self.asked.begin();
         self.follow("streaming list", None).await
     }
 
@@ -123,6 +126,7 @@ impl<K: Sink> Reflector<K> {
                     // Nothing was read meanwhile; but an audit is no sign of life of the watch.
                     open.last_read += begun.elapsed();
                 }
+                Waited::ListWanted => self.input(Input::ListWanted).await?,
                 Waited::TimedOut if self.machine.is_watching() => {
                     return Err(Stop::failed(operation, Problem::Silent(WATCH_GRACE)));
                 }
@@ -154,7 +158,16 @@ impl<K: Sink> Reflector<K> {
             .into_iter()
             .flatten()
             .fold(limit, Instant::min);
-        match tokio::time::timeout_at(until, next_chunk(&mut open.body)).await {
+        if watching && self.asked.is_open() {
+            return Waited::ListWanted;
+        }
+        let chunk = tokio::time::timeout_at(until, next_chunk(&mut open.body));
+        let chunk = tokio::select! {
+            biased;
+            chunk = chunk => chunk,
+            () = self.asked.opened(), if watching => return Waited::ListWanted,
+        };
+        match chunk {
             Ok(Ok(Some(chunk))) => Waited::Data(chunk),
             Ok(Ok(None)) => Waited::End,
             Ok(Err(reason)) => Waited::Broken(reason),

@@ -204,3 +204,21 @@ async fn the_channel_awaits_a_state_and_ends_with_the_watcher() {
     assert!(late.changed().await.is_err());
     assert!(ready(&watcher.current()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_is_asked_for_shows_what_was_there_when_it_was_asked() {
+    let (mut server, client) = scripted();
+    let (config, mut calls) = recording(config());
+    let watcher = SingleWatcher::start(&client, config).unwrap();
+    server.list().await.items("5", &[]);
+    let _stream = server.watch("5").await.stream();
+    assert_eq!(calls.recv().await, Some((true, None)));
+    let relisted = watcher.relist();
+    let answer = [config_map("a", "7", "x")];
+    server.list().await.items("8", &answer);
+    relisted.await.unwrap();
+    assert_eq!(row(watcher.current().as_ref()), some("7", "x"));
+    assert_eq!(calls.recv().await, Some((false, some("7", "x"))));
+    watcher.shutdown().await;
+    assert!(watcher.relist().await.is_err());
+}

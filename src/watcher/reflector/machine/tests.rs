@@ -474,3 +474,56 @@ proptest! {
         prop_assert!(f64::from(requests) <= 30.0 + minutes * 30.0, "{requests} requests in {minutes} minutes");
     }
 }
+
+#[test]
+fn r12_a_list_that_is_wanted_ends_a_watch_without_a_wait() {
+    let mut driver = Driver::watching();
+    assert_eq!(driver.input(Input::ListWanted), Outcome::Restart);
+    assert_eq!(driver.next(), list());
+    assert_eq!(driver.page("12"), Outcome::Synced { went_back: false });
+    assert_eq!(driver.next(), watch("12"));
+}
+
+#[test]
+fn r12_a_list_that_is_wanted_may_be_a_streaming_one() {
+    let mut driver = Driver::new(InitialList::Auto);
+    assert_eq!(driver.next(), Step::Stream);
+    driver.input(Input::Opened);
+    let version = "10".to_owned();
+    driver.input(Input::InitialEventsEnd { version });
+    assert_eq!(driver.input(Input::ListWanted), Outcome::Restart);
+    assert_eq!(driver.next(), Step::Stream);
+}
+
+#[test]
+fn r6_a_list_that_is_wanted_does_not_shorten_the_backoff() {
+    let mut driver = Driver::watching();
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(driver.input(refused(503)), Outcome::Next);
+        assert_eq!(driver.input(Input::ListWanted), Outcome::Restart);
+        let (step, wait) = driver.next_after_wait();
+        assert_eq!(step, list());
+        waits.push(wait);
+        driver.page("11");
+        assert_eq!(driver.next(), watch("11"));
+    }
+    assert!(waits.is_sorted() && waits[3] > 4 * waits[0], "{waits:?}");
+}
+
+#[test]
+fn r12_a_list_that_is_wanted_while_one_is_made_changes_nothing() {
+    let mut driver = Driver::new(InitialList::Auto);
+    assert_eq!(driver.next(), Step::Stream);
+    assert_eq!(driver.input(Input::ListWanted), Outcome::Continue);
+    driver.input(refused(422));
+    driver.next();
+    let token = Some("further".to_owned());
+    let page = Input::Page {
+        version: "5".into(),
+        token: token.clone(),
+    };
+    assert_eq!(driver.input(page), Outcome::Next);
+    assert_eq!(driver.input(Input::ListWanted), Outcome::Continue);
+    assert_eq!(driver.next(), Step::List { token, limit: true });
+}
