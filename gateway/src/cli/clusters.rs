@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kubedex::Client;
 use kubedex::client::{ClientBuilder, ClientError};
 use kubedex::fake::FakeCluster;
@@ -13,6 +13,7 @@ use kubedex::selector::LabelSelector;
 use kubedex::watcher::SyncError;
 use tokio::io::{AsyncWriteExt, Stdout, stdout};
 
+use crate::config::duration::parse_positive;
 use crate::live::{Event, Live, LiveConfig, endpoint_slices, services};
 
 use super::demo::Demo;
@@ -66,10 +67,10 @@ pub(super) struct Clusters {
     #[arg(long)]
     once: bool,
     /// Exit after this time, counted from the first state shown, such as 30s or 5m
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "once")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_positive, conflicts_with = "once")]
     bound: Option<Duration>,
     /// How long to wait for the first state
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_positive, default_value = "30s")]
     timeout: Duration,
     #[command(flatten)]
     output: Output,
@@ -86,16 +87,6 @@ fn selector(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration: SignedDuration = text
-        .parse()
-        .map_err(|_| "write a time such as 10s, 500ms or 1m30s".to_owned())?;
-    Duration::try_from(duration)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "it must be more than 0".to_owned())
 }
 
 impl Clusters {
@@ -333,16 +324,6 @@ fn stopped() -> Result<impl Future<Output = ()>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_written_as_people_do() {
-        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for text in ["", "10", "0s", "-1s", "soon"] {
-            assert!(duration(text).is_err(), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_selector_must_select() {
