@@ -11,6 +11,8 @@ use bytes::Bytes;
 
 use crate::model::{Problem, Snapshot};
 
+pub mod envoy;
+
 /// Renders snapshots for one kind of consumer.
 pub trait Output: fmt::Debug + Send {
     /// The format's name, as in the configuration, such as `traefik`.

@@ -2,6 +2,7 @@
 
 mod binary;
 mod clusters;
+mod envoy;
 mod live;
 mod outage;
 mod properties;

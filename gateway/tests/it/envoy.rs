@@ -1,0 +1,3 @@
+//! Envoy: the files it reads, and Envoy itself.
+
+mod golden;
