@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error. A reader that goes away ends the program quietly.
 
+mod check;
 mod clusters;
 mod demo;
 mod failure;
@@ -31,10 +32,11 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the cluster cannot be reached or refuses, or an output fails;
-2 what was asked for is wrong: an option, a selector, the kubeconfig, a manifest.";
+2 what was asked for is wrong: an option, a selector, the kubeconfig, a manifest, the configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
     Clusters(Box<clusters::Clusters>),
     Render(render::Render),
 }
@@ -102,6 +104,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let outcome = match cli.command {
+        Command::Check(check) => check.run(),
         Command::Clusters(clusters) => {
             log(clusters.verbose);
             clusters.run()

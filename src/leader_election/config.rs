@@ -205,34 +205,20 @@ impl LeaderElectionConfig {
         ConfigError::new(&self.name, field, reason)
     }
 
-    /// Checks everything.
-    pub(super) fn check(self, client: &Client) -> Result<Checked, ConfigError> {
+    /// Checks all that can be checked without a client, whose namespace is used if none is set.
+    ///
+    /// # Errors
+    /// What [`LeaderElector::start`](super::LeaderElector::start) would refuse.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         if !is_dns_subdomain(&self.name) {
             let reason = format!("{:?} is not the name of a Lease", self.name);
             return Err(self.invalid("name", reason));
         }
-        let namespace = match &self.namespace {
-            Some(namespace) => namespace.as_str(),
-            None => client.default_namespace(),
-        };
-        if !is_dns_label(namespace) {
-            let reason = format!("{namespace:?} is not the name of a namespace");
-            return Err(self.invalid("namespace", reason));
+        if let Some(namespace) = &self.namespace {
+            self.check_namespace(namespace)?;
         }
-        let namespace = namespace.to_owned();
-        let identity = match &self.identity {
-            Some(identity) => identity.clone(),
-            None => default_identity(),
-        };
-        if identity.trim().is_empty() {
-            return Err(self.invalid(
-                "identity",
-                "it is empty, which is how a Lease says that nobody holds it",
-            ));
-        }
-        if identity.len() > MOST_IDENTITY || identity.chars().any(char::is_control) {
-            let reason = format!("it has more than {MOST_IDENTITY} bytes, or control characters");
-            return Err(self.invalid("identity", reason));
+        if let Some(identity) = &self.identity {
+            self.check_identity(identity)?;
         }
         self.timing
             .check()
@@ -243,6 +229,45 @@ impl LeaderElectionConfig {
                 return Err(self.invalid("label", reason));
             }
         }
+        Ok(())
+    }
+
+    fn check_namespace(&self, namespace: &str) -> Result<(), ConfigError> {
+        if is_dns_label(namespace) {
+            return Ok(());
+        }
+        let reason = format!("{namespace:?} is not the name of a namespace");
+        Err(self.invalid("namespace", reason))
+    }
+
+    fn check_identity(&self, identity: &str) -> Result<(), ConfigError> {
+        if identity.trim().is_empty() {
+            return Err(self.invalid(
+                "identity",
+                "it is empty, which is how a Lease says that nobody holds it",
+            ));
+        }
+        if identity.len() > MOST_IDENTITY || identity.chars().any(char::is_control) {
+            let reason = format!("it has more than {MOST_IDENTITY} bytes, or control characters");
+            return Err(self.invalid("identity", reason));
+        }
+        Ok(())
+    }
+
+    /// Checks everything.
+    pub(super) fn check(self, client: &Client) -> Result<Checked, ConfigError> {
+        self.validate()?;
+        let namespace = match &self.namespace {
+            Some(namespace) => namespace.as_str(),
+            None => client.default_namespace(),
+        };
+        self.check_namespace(namespace)?;
+        let namespace = namespace.to_owned();
+        let identity = match &self.identity {
+            Some(identity) => identity.clone(),
+            None => default_identity(),
+        };
+        self.check_identity(&identity)?;
         Ok(Checked {
             name: self.name,
             namespace,

@@ -22,6 +22,11 @@ impl ConfigError {
     pub fn field(&self) -> &str {
         self.field
     }
+
+    /// What is wrong with it.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 /// The elector has ended, so that what was waited for will not come.

@@ -2,6 +2,7 @@
 
 mod binary;
 mod clusters;
+mod config;
 mod envoy;
 mod live;
 mod outage;

@@ -1,0 +1,112 @@
+use super::*;
+
+fn faults(text: &str) -> Vec<String> {
+    match Config::parse("gateway.yaml", text) {
+        Ok(config) => panic!("it is taken: {config:?}"),
+        Err(error) => error.lines().collect(),
+    }
+}
+
+fn config(text: &str) -> Config {
+    Config::parse("gateway.yaml", text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn sections_that_hold_nothing_have_their_defaults() {
+    let config = config("cluster:\nhealth: {}\n");
+    assert_eq!(config.cluster, ClusterConfig::default());
+    assert_eq!(config.health.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9911");
+    assert_eq!(config.leader_election, None);
+}
+
+#[test]
+fn every_fault_is_told_with_its_place_and_field() {
+    let text = "\
+cluster: {demo: true, context: x}
+dicsovery: {}
+discovery:
+  namespaces: [shop, Shop, 7]
+  selector: 'a=b,,'
+  zone: 1
+  ip_family: ipv4
+  inculde_draining: true
+health: {listen: 8080}
+admin: [127.0.0.1:9911]
+leader_election: {lease_duration: 1500ms, retry: 2s}
+";
+    assert_eq!(
+        faults(text),
+        [
+            "gateway.yaml: line 1, column 32: cluster.context: it has no meaning beside `demo: true`",
+            "gateway.yaml: line 2, column 1: dicsovery: there is no key `dicsovery`, did you mean `discovery`?",
+            "gateway.yaml: line 4, column 28: discovery.namespaces[2]: `7` is not text; put it in quotes",
+            "gateway.yaml: line 6, column 9: discovery.zone: `1` is not text; put it in quotes",
+            "gateway.yaml: line 7, column 14: discovery.ip_family: `ipv4` is not one of IPv4, IPv6, did you mean `IPv4`?",
+            "gateway.yaml: line 8, column 3: discovery.inculde_draining: there is no key `inculde_draining`, did you mean `include_draining`?",
+            "gateway.yaml: line 9, column 18: health.listen: `8080` is not an IP address with a port, such as 127.0.0.1:8080",
+            "gateway.yaml: line 10, column 8: admin: a list is not a mapping",
+            "gateway.yaml: line 11, column 43: leader_election.retry: there is no key `retry`; the keys here are lease, namespace, identity, lease_duration, renew_deadline, retry_period, stop_timeout",
+        ]
+    );
+    let text = "discovery: {namespaces: [shop, Shop, shop], selector: 'a=b,,'}\n\
+                leader_election: {lease_duration: 1500ms}\n";
+    let faults = faults(text);
+    assert_eq!(faults.len(), 4, "{faults:#?}");
+    assert!(faults[0].contains("line 1, column 32: discovery.namespaces[1]"));
+    assert!(faults[1].contains("discovery.namespaces[2]"));
+    assert!(faults[2].contains("discovery.selector"));
+    assert!(faults[3].contains("leader_election.lease_duration: 1.5s is not one or more whole"));
+}
+
+#[test]
+fn what_is_no_configuration_at_all_is_refused_in_one_line() {
+    for (text, reason) in [
+        ("", "it is empty"),
+        ("# nothing\n", "it is empty"),
+        ("[1, 2]", "line 1, column 1: it is not a mapping"),
+        ("a: 1\n---\nb: 2\n", "a second document"),
+        ("a: [1\n", "line "),
+        ("a: 1\na: 2\n", "duplicate"),
+        ("\ta: 1", "line 1"),
+    ] {
+        let faults = faults(text);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(reason), "{text:?}: {}", faults[0]);
+    }
+    let deep = "a: ".to_owned() + &"[".repeat(100_000);
+    assert_eq!(faults(&deep).len(), 1);
+    let mut laughs = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (name, before) in ('b'..='j').zip('a'..) {
+        let ten = vec![format!("*{before}"); 10].join(", ");
+        laughs.push_str(&format!("{name}: &{name} [{ten}]\n"));
+    }
+    assert!(!faults(&laughs).is_empty());
+}
+
+#[test]
+fn listeners_must_not_be_in_each_others_way_and_an_open_admin_api_is_warned_of() {
+    let found = faults("health: {listen: '0.0.0.0:9911'}");
+    assert!(found[0].contains("admin.listen: 127.0.0.1:9911 is taken by health.listen"));
+    let open = config("admin: {listen: '0.0.0.0:9911'}");
+    assert_eq!(open.warnings.len(), 1);
+    assert!(
+        open.warnings[0]
+            .to_string()
+            .starts_with("line 1, column 17: admin.listen: ")
+    );
+    assert!(
+        config("health: {listen: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0'}")
+            .warnings
+            .is_empty()
+    );
+}
+
+#[test]
+fn the_effective_configuration_reads_as_the_same_one() {
+    let written =
+        "discovery: {namespaces: [shop], ip_family: IPv6}\nleader_election: {identity: me}";
+    let first = config(written);
+    let printed = first.effective().to_string();
+    assert_eq!(config(&printed), first, "{printed}");
+}
