@@ -1,7 +1,7 @@
 //! Applies a reflector's events to the store and tells the subscribers what changed. The only writer of the store.
 //!
-//! During the first list objects go to the store as they arrive, since there is nothing to keep consistent with. A later
-//! list is built aside and swapped in whole.
+//! During the first list objects go to the store as they arrive, since there is nothing to keep consistent with. Once
+//! anything is stored, be it by a list that was given up, a list is built aside and swapped in whole.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -31,11 +31,8 @@ pub(super) struct Pipeline<S: ?Sized> {
 enum List {
     /// None is being built.
     Idle,
-    /// The first one: `listed` by this attempt, `stale` from attempts before it.
-    First {
-        listed: HashSet<ObjectRef>,
-        stale: HashSet<ObjectRef>,
-    },
+    /// The first one; whether anything of it was stored.
+    First { stored: bool },
     /// A later one.
     Relist(HashMap<ObjectRef, Record>),
 }
@@ -55,17 +52,13 @@ impl<S: Store + ?Sized> Pipeline<S> {
         status: Arc<StatusCell>,
         subscribers: Arc<Subscribers>,
     ) -> Self {
-        let list = List::First {
-            listed: HashSet::new(),
-            stale: HashSet::new(),
-        };
         Self {
             store,
             scope,
             index,
             status,
             subscribers,
-            list,
+            list: List::First { stored: false },
             unreadable: Unreadable::default(),
         }
     }
@@ -74,12 +67,12 @@ impl<S: Store + ?Sized> Pipeline<S> {
         self.unreadable = Unreadable::default();
         match &mut self.list {
             // What a store held before its watcher began is nobody's knowledge.
-            List::First { listed, stale } if listed.is_empty() && stale.is_empty() => {
+            List::First { stored: false } => {
                 if self.status.has_one_scope() && !self.store.is_empty() {
                     self.store.clear().await?;
                 }
             }
-            List::First { listed, stale } => stale.extend(listed.drain()),
+            List::First { .. } if is_on(Mutation::VoidListKept) => {}
             List::Relist(_) if is_on(Mutation::PartialListKept) => {}
             list => *list = List::Relist(HashMap::new()),
         }
@@ -93,9 +86,8 @@ impl<S: Store + ?Sized> Pipeline<S> {
             return self.init_drop(&reference).await;
         }
         match &mut self.list {
-            List::First { listed, stale } => {
-                stale.remove(&reference);
-                listed.insert(reference);
+            List::First { stored } => {
+                *stored = true;
                 self.store_record(indexed.record).await
             }
             List::Relist(records) => {
@@ -110,11 +102,7 @@ impl<S: Store + ?Sized> Pipeline<S> {
     async fn init_drop(&mut self, reference: &ObjectRef) -> Result<(), StoreError> {
         self.unreadable.named.remove(reference);
         match &mut self.list {
-            List::First { listed, stale } => {
-                if listed.remove(reference) | stale.remove(reference) {
-                    return self.drop_object(reference, None).await;
-                }
-            }
+            List::First { .. } => return self.drop_object(reference, None).await,
             List::Relist(records) => {
                 records.remove(reference);
             }
@@ -136,11 +124,6 @@ impl<S: Store + ?Sized> Pipeline<S> {
     async fn init_done(&mut self) -> Result<Vec<Difference>, StoreError> {
         let Unreadable { named, nameless } = std::mem::take(&mut self.unreadable);
         match std::mem::replace(&mut self.list, List::Idle) {
-            List::First { stale, .. } if !nameless && !is_on(Mutation::VoidListKept) => {
-                for reference in stale.iter().filter(|reference| !named.contains(reference)) {
-                    self.drop_object(reference, None).await?;
-                }
-            }
             List::Relist(mut records) if !nameless && !is_on(Mutation::RelistKeepsDeleted) => {
                 for reference in named {
                     if let Some(kept) = self.store.kept(&reference) {
@@ -200,7 +183,10 @@ impl<S: Store + ?Sized> Pipeline<S> {
             return Ok(());
         };
         let previous = match last {
-            Some(last) if previous.object().is_none() => Stored::whole(last, previous.keys()),
+            // What was stored is what is gone, even if another of the same name came after it that could not be read.
+            Some(last) if previous.object().is_none() && previous.uid() == last.uid() => {
+                Stored::whole(last, previous.keys())
+            }
             _ => previous,
         };
         self.tell(&[Difference::new(reference.clone(), Some(previous), None)]);

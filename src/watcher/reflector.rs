@@ -118,7 +118,8 @@ pub(super) struct Reflector<K> {
     unread: Vec<ObjectRef>,
     /// How many events were handed on without a pause.
     unpaused: u8,
-    /// An object was read by itself as of this version; events up to it may be older than what is stored.
+    /// The newest version that an object had which was read in a list, or by itself. What is stored may show it, so that
+    /// events up to it may be older, and a list before it is stale.
     ahead: Option<String>,
     /// Whether the next list begins anew.
     fresh: bool,

@@ -89,7 +89,10 @@ impl<K: Sink> Reflector<K> {
 
     async fn item(&mut self, operation: &'static str, json: &[u8]) -> Result<(), Stop> {
         let event = match self.decode(json, true) {
-            Ok(indexed) => Event::InitApply(indexed),
+            Ok(indexed) => {
+                self.note_ahead(indexed.record.object().resource_version());
+                Event::InitApply(indexed)
+            }
             Err(reason) => match identify(json) {
                 Some(identity) => {
                     self.leave_unread(operation, &identity.reference, reason);

@@ -161,29 +161,32 @@ impl<K: Sink> Reflector<K> {
         reference: &ObjectRef,
         since: &str,
     ) -> Result<Option<Indexed>, Unread> {
-        let found = self.list_one(reference, since).await?;
-        if let Some(indexed) = &found {
-            self.note_ahead(indexed.record.object().resource_version());
+        let (found, as_of) = self.list_one(reference, since).await?;
+        match &found {
+            Some(indexed) => self.note_ahead(indexed.record.object().resource_version()),
+            // It went since: what is stored of it is no state that the watch has reached or passed, until it tells of that.
+            None => self.note_ahead(Some(&as_of)),
         }
         Ok(found)
     }
 
-    /// Notes that the store has a state as of this version, which the watch has not reached.
-    fn note_ahead(&mut self, version: Option<&str>) {
+    /// Notes that a state as of this version was seen, which the watch may not have reached.
+    pub(super) fn note_ahead(&mut self, version: Option<&str>) {
         let Some(version) = version else { return };
         let is_further = self.ahead.as_deref().is_none_or(|ahead| {
             compare_resource_versions(version, ahead) == Some(Ordering::Greater)
         });
         if is_further {
-            self.ahead = Some(version.to_owned());
+            version.clone_into(self.ahead.get_or_insert_default());
         }
     }
 
+    /// The object, if it is there, and the version of the list that shows it.
     async fn list_one(
         &self,
         reference: &ObjectRef,
         since: &str,
-    ) -> Result<Option<Indexed>, Unread> {
+    ) -> Result<(Option<Indexed>, String), Unread> {
         let operation = format!("reading {reference}");
         let response = self
             .client
@@ -210,7 +213,7 @@ impl<K: Sink> Reflector<K> {
         body: &[u8],
         reference: &ObjectRef,
         since: &str,
-    ) -> Result<Option<Indexed>, Unread> {
+    ) -> Result<(Option<Indexed>, String), Unread> {
         let answer = |error: FrameError| Unread::Answer(error.to_string());
         let mut items = Items::new();
         let mut found = None;
@@ -238,6 +241,6 @@ impl<K: Sink> Reflector<K> {
             let reason = format!("the server is at {version}, before the event at {since}");
             return Err(Unread::Answer(reason));
         }
-        found.transpose()
+        Ok((found.transpose()?, version.to_owned()))
     }
 }

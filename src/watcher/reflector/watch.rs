@@ -234,7 +234,10 @@ impl<K: Sink> Reflector<K> {
     async fn changed(&mut self, operation: &'static str, json: &[u8]) -> Result<(), Stop> {
         let streaming = !self.machine.is_watching();
         match self.decode(json, false) {
-            Ok(indexed) if streaming => self.accept(operation, Event::InitApply(indexed)).await,
+            Ok(indexed) if streaming => {
+                self.note_ahead(indexed.record.object().resource_version());
+                self.accept(operation, Event::InitApply(indexed)).await
+            }
             Ok(indexed) => {
                 let object = indexed.record.object();
                 let version = object.resource_version().map(str::to_owned);
@@ -271,6 +274,7 @@ impl<K: Sink> Reflector<K> {
             }
         };
         if !self.machine.is_watching() {
+            self.note_ahead(version.as_deref());
             return self.accept(operation, Event::InitDelete(reference)).await;
         }
         let version = version.ok_or_else(|| Stop::garbled(operation, NO_VERSION))?;

@@ -211,3 +211,41 @@ async fn r11_a_relist_with_something_nameless_deletes_nothing() {
     assert_eq!(store.references_by("k", ["z"]).unwrap(), [named("a")]);
     assert_eq!(store.references_by("k", ["a"]).unwrap(), []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn r13_a_deletion_names_what_was_stored_even_if_another_of_its_name_came_unread() {
+    let (mut server, client) = scripted();
+    let selected = config(&client).client_side_field_selector("data.k=x");
+    let watcher = Watcher::start(&client, selected).unwrap();
+    let items = [config_map("a", "1", "x"), config_map("b", "2", "x")];
+    server.list().await.items("10", &items);
+    let stream = server.watch("10").await.stream();
+    watcher.wait_for_sync(SOON).await.unwrap();
+    let mut changes = watcher.changes();
+    let other = |name: &str, version: &str| {
+        let mut other = config_map(name, version, "z");
+        other["metadata"]["uid"] = json!("another");
+        other
+    };
+    let mut uids_told = async |name: &str| {
+        let told = changes.next().await.unwrap();
+        let change = told.iter().next().unwrap();
+        assert_eq!(change.kind(), ChangeKind::Deleted);
+        assert_eq!(change.reference().name(), name);
+        let body = change.object().and_then(kubedex::Object::uid);
+        (change.uid().map(str::to_owned), body.map(str::to_owned))
+    };
+    // It leaves the selector, as another object.
+    let mut unreadable = other("a", "11");
+    unreadable["apiVersion"] = json!("none");
+    stream.event("MODIFIED", &unreadable);
+    server.list().await.items("12", &[other("a", "12")]);
+    assert_eq!(uids_told("a").await, (Some("uid-a".to_owned()), None));
+    // It is deleted, after another came that could not be read.
+    let mut unreadable = other("b", "13");
+    unreadable["apiVersion"] = json!("none");
+    stream.event("MODIFIED", &unreadable);
+    server.list().await.items("13", &[unreadable]);
+    stream.event("DELETED", &other("b", "14"));
+    assert_eq!(uids_told("b").await, (Some("uid-b".to_owned()), None));
+}

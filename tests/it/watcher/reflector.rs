@@ -962,3 +962,65 @@ async fn a_forbidden_watch_fails_the_wait_at_once_and_heals_when_granted() {
 pub(super) fn nested(depth: usize) -> Value {
     (0..depth).fold(json!(1), |inner, _| json!([inner]))
 }
+
+#[tokio::test(start_paused = true)]
+async fn r18_an_audit_waits_for_the_watch_to_tell_of_what_was_found_gone() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged().audit(Duration::from_secs(60))).unwrap();
+    let before = [config_map("a", "1", "x"), config_map("b", "2", "x")];
+    server.list().await.items("10", &before);
+    let stream = server.watch("10").await.stream();
+    let mut unreadable = config_map("a", "11", "y");
+    unreadable["data"]["deep"] = nested(200);
+    stream.event("MODIFIED", &unreadable);
+    server.list().await.items("12", &[]);
+    // As of 11 there is an object that cannot be read any more: nothing to compare with.
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(server.is_idle());
+    stream.event("DELETED", &config_map("a", "12", "y"));
+    settles(&watcher, &[("b", "2", "x")]).await;
+    let call = server.list().await;
+    assert!(call.uri.contains("resourceVersion=12"), "{}", call.uri);
+    call.items("12", &[config_map("b", "2", "x")]);
+    while watcher.status().audits == 0 {
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    assert_eq!(watcher.status().audit_differences, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r14_a_list_before_one_that_broke_off_is_from_the_past_even_in_the_first_sync() {
+    for streaming in [false, true] {
+        let (mut server, client) = scripted();
+        let config = if streaming { config() } else { paged() };
+        let watcher = Watcher::start(&client, config).unwrap();
+        let (new, old) = (config_map("a", "25", "new"), config_map("a", "20", "old"));
+        if streaming {
+            let stream = server.next().await.stream();
+            stream.event("ADDED", &new);
+            settles(&watcher, &[("a", "25", "new")]).await;
+            stream.reset();
+            server.next().await.refuse(422, "Invalid");
+        } else {
+            let broken = server.list().await.stream();
+            let body = list("30", None, &[new]).to_string();
+            broken.write(&body[..body.len() - 20]);
+            settles(&watcher, &[("a", "25", "new")]).await;
+            broken.reset();
+        }
+        for _ in 0..3 {
+            server.list().await.items("24", std::slice::from_ref(&old));
+            assert_eq!(
+                content(&watcher)[0],
+                ("a".into(), "25".into(), "new".into())
+            );
+            assert!(!watcher.is_synced());
+        }
+        server
+            .list()
+            .await
+            .items("26", &[config_map("a", "25", "new")]);
+        watcher.wait_for_sync(SOON).await.unwrap();
+        assert_eq!(content(&watcher), rows(&[("a", "25", "new")]));
+    }
+}
