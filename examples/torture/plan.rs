@@ -199,13 +199,6 @@ impl Plan {
     }
 }
 
-impl Plan {
-    /// Whether lists may be stale, and events lost.
-    pub(super) fn may(&self) -> (bool, bool) {
-        (self.stale, self.lossy)
-    }
-}
-
 impl WatcherPlan {
     fn draw(
         random: &mut fastrand::Rng,

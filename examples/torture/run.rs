@@ -97,6 +97,7 @@ impl Run {
             for subject in &self.subjects {
                 subject.check_audits(self.plan.lossy || self.reordered);
             }
+            self.check_lists();
             if self.trace.has_failed() {
                 return Duration::ZERO;
             }
@@ -141,10 +142,16 @@ impl Run {
                 self.trace.note(None, "restart".to_owned());
                 self.world.cluster.restart();
             }
-            _ => {
+            98 => {
                 if !self.subjects.is_empty() {
                     let at = random.usize(..self.subjects.len());
                     self.subjects[at].read_stream();
+                }
+            }
+            _ => {
+                if !self.subjects.is_empty() {
+                    let at = random.usize(..self.subjects.len());
+                    self.subjects[at].ask_for_list(&self.world);
                 }
             }
         }
@@ -162,6 +169,14 @@ impl Run {
         }
     }
 
+    /// Lists that were asked for and have come show what was there when they were asked for.
+    fn check_lists(&mut self) {
+        let may_miss = self.plan.stale || self.plan.lossy || self.reordered;
+        for subject in &mut self.subjects {
+            subject.check_lists(&self.world, may_miss);
+        }
+    }
+
     fn start_due(&mut self, operation: usize) {
         for (who, plan) in self.plan.watchers.iter().enumerate() {
             let due = plan.starts == operation || operation == usize::MAX;
@@ -170,7 +185,7 @@ impl Run {
             }
             self.started |= 1 << who;
             let world = &self.world;
-            let subject = Subject::start(who, plan, world, &self.trace, self.plan.may());
+            let subject = Subject::start(who, plan, world, &self.trace, self.plan.lossy);
             self.subjects.extend(subject);
         }
     }
@@ -186,7 +201,7 @@ impl Run {
         plan.restarts = None;
         subject.stop().await;
         let who = 10 + at;
-        let subject = Subject::start(who, &plan, &self.world, &self.trace, self.plan.may());
+        let subject = Subject::start(who, &plan, &self.world, &self.trace, self.plan.lossy);
         self.subjects.extend(subject);
     }
 
@@ -294,11 +309,16 @@ impl Run {
             if self.trace.has_failed() {
                 return None;
             }
-            if self.difference(&expected).is_none() {
+            self.check_lists();
+            let is_answered = self.subjects.iter().all(Subject::is_answered);
+            if is_answered && self.difference(&expected).is_none() {
                 return Some(self.trace.now() - begun);
             }
             if self.trace.now() - begun > limit {
-                self.agree(&expected, "the store does not come to equal the server");
+                if self.agree(&expected, "the store does not come to equal the server") {
+                    let reason = "R12: a list that was asked for does not come".to_owned();
+                    self.trace.fail(None, reason);
+                }
                 return None;
             }
         }

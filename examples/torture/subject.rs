@@ -1,11 +1,14 @@
 //! One watcher under test, with everything that reads from it.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use kubedex::store::Store;
+use kubedex::watcher::RelistError;
 use kubedex::{Client, ObjectRef, Watcher};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -32,6 +35,14 @@ pub(super) struct Subject {
     watcher: Arc<Watcher<Witness>>,
     callback: Arc<Mutex<Reader>>,
     streams: Vec<ReadStream>,
+    lists: Vec<List>,
+}
+
+/// A list that was asked for, and what it must show.
+struct List {
+    ready: Pin<Box<dyn Future<Output = Result<(), RelistError>>>>,
+    expected: Expected,
+    as_of: u64,
 }
 
 /// What a watcher should hold: of each object its version and content.
@@ -43,7 +54,7 @@ impl Subject {
         plan: &WatcherPlan,
         world: &World,
         trace: &Arc<Trace>,
-        (stale, lossy): (bool, bool),
+        lossy: bool,
     ) -> Option<Self> {
         let tap = Tap::new(who, world.cluster.client(), Arc::clone(trace), plan);
         let case = Case {
@@ -51,7 +62,6 @@ impl Subject {
             kind: plan.kind,
             metadata_only: plan.metadata_only,
             flaky: plan.flaky_store,
-            stale,
             lossy,
             trace: Arc::clone(trace),
             history: Arc::clone(&world.history),
@@ -106,6 +116,7 @@ impl Subject {
             watcher,
             callback,
             streams: Vec::new(),
+            lists: Vec::new(),
         };
         if plan.stream {
             subject.read_stream();
@@ -132,6 +143,61 @@ impl Subject {
             }
         });
         self.streams.push((reader, Some(task)));
+    }
+
+    /// Asks for a list now.
+    pub(super) fn ask_for_list(&mut self, world: &World) {
+        self.trace.note(Some(self.who), "a list, please".to_owned());
+        self.tap.list_wanted();
+        self.lists.push(List {
+            ready: Box::pin(self.watcher.relist()),
+            expected: self.expected(world),
+            as_of: world.cluster.resource_version(),
+        });
+    }
+
+    /// Whether all lists that were asked for have come.
+    pub(super) fn is_answered(&self) -> bool {
+        self.lists.is_empty()
+    }
+
+    /// What is stored is no older than any list that has come since it was asked for.
+    pub(super) fn check_lists(&mut self, world: &World, may_miss: bool) {
+        let mut lists = std::mem::take(&mut self.lists);
+        for mut list in lists.drain(..) {
+            match (&mut list.ready).now_or_never() {
+                None => self.lists.push(list),
+                Some(Err(error)) => self.fail(error.to_string()),
+                // What cannot be read comes later, or keeps its old state.
+                Some(Ok(())) if may_miss || self.plan.mangled > 0 => {}
+                Some(Ok(())) => {
+                    self.trace
+                        .note(Some(self.who), format!("a list as of {}", list.as_of));
+                    if let Some(difference) = self.is_behind(&list, world) {
+                        self.fail(format!(
+                            "R12: after a list as of {}: {difference}",
+                            list.as_of
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the store is behind what a list must have shown.
+    fn is_behind(&self, list: &List, world: &World) -> Option<String> {
+        let (held, now) = (self.watcher.store().versions(), self.expected(world));
+        for (reference, version) in &held {
+            let shown = list.expected.get(reference).map(|(shown, _)| shown);
+            if *version <= list.as_of && Some(version) != shown {
+                return Some(format!("{reference} is at {version}, not at {shown:?}"));
+            }
+        }
+        let missing = list.expected.iter().find(|(reference, (shown, _))| {
+            let is_still = now.get(*reference).is_some_and(|(now, _)| now == shown);
+            is_still && !held.contains_key(*reference)
+        });
+        missing.map(|(reference, _)| format!("{reference} is missing"))
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -280,6 +346,14 @@ impl Subject {
             self.fail("R20: the shutdown takes too long".to_owned());
         }
         self.tap.close();
+        for list in self.lists.drain(..) {
+            if list.ready.now_or_never().is_none() {
+                self.trace.fail(
+                    Some(self.who),
+                    "a list that was asked for outlives its watcher".to_owned(),
+                );
+            }
+        }
         end_streams(&mut self.streams, &self.trace, self.who).await;
         self.check_readers();
         self.end().await;

@@ -206,6 +206,21 @@ impl Tap {
         }
     }
 
+    /// The watcher is asked for a list.
+    pub(super) fn list_wanted(&self) {
+        let mut state = self.state.lock();
+        state.wires.values_mut().for_each(Wire::list_wanted);
+    }
+
+    /// A state as of this version was perhaps read; of which namespace, does not matter.
+    fn shows(&self, version: u64) {
+        let mut state = self.state.lock();
+        state
+            .wires
+            .values_mut()
+            .for_each(|wire| wire.shows(version));
+    }
+
     fn with<R>(&self, collection: &str, act: impl FnOnce(&mut Wire) -> R) -> R {
         let mut state = self.state.lock();
         let lenient = state.lenient;
@@ -402,19 +417,35 @@ impl Reading {
                     .with(&self.collection, |wire| wire.read_page(&page));
                 self.tap.heard(news);
             }
-            (Asked::Get | Asked::Discovery, Ok(_)) => {
+            (Asked::Get | Asked::Discovery, Ok(answer)) => {
+                self.tap.shows(answer.version());
                 self.tap.note(format!("< end of {:?}", self.asked));
             }
-            (_, Err(_)) => self
-                .tap
-                .note(format!("< end of {:?}, unfinished", self.asked)),
+            (_, Err(_)) => {
+                self.seen = seen;
+                self.tap
+                    .note(format!("< end of {:?}, unfinished", self.asked));
+            }
             (_, Ok(_)) => {}
         }
     }
 }
 
+/// The newest version that a part of a list names.
+fn newest(text: &str) -> Option<u64> {
+    let versions = text.split("\"resourceVersion\":\"").skip(1);
+    versions
+        .filter_map(|rest| rest.split('"').next()?.parse().ok())
+        .max()
+}
+
 impl Drop for Reading {
     fn drop(&mut self) {
+        // What was read of a list that broke off.
+        let read = String::from_utf8_lossy(&self.seen);
+        if let Some(version) = newest(&read).filter(|_| !self.is_watch()) {
+            self.tap.shows(version);
+        }
         self.tap.state.lock().open -= 1;
     }
 }

@@ -16,6 +16,9 @@ pub(super) struct Wire {
     /// The version that the reflector has reached for sure, and the newest that it may have.
     resume: u64,
     most: u64,
+    /// The newest version of an object that it may have seen, in lists that broke off and in objects read by themselves: a
+    /// list before it may count as too old.
+    shown: u64,
     synced: bool,
     /// It has reason to list anew.
     may_list: bool,
@@ -254,7 +257,7 @@ impl Wire {
                     self.may_list = true;
                 }
             }
-            _ if answer.streaming => {}
+            _ if answer.streaming => self.shown = self.shown.max(line.version()),
             _ => self.event(answer, line),
         }
         News::Nothing
@@ -309,23 +312,38 @@ impl Wire {
         }
     }
 
+    /// The reflector is asked for a list.
+    pub(super) fn list_wanted(&mut self) {
+        self.may_list = true;
+    }
+
+    /// A state as of this version was perhaps read.
+    pub(super) fn shows(&mut self, version: u64) {
+        self.shown = self.shown.max(version);
+    }
+
     /// A page was read to its end.
     pub(super) fn read_page(&mut self, list: &ListView) -> News {
         if self.auditing || !list.metadata.token.is_empty() {
+            self.shows(list.version());
             return News::Nothing;
         }
         self.listed(list.version())
     }
 
     fn listed(&mut self, version: u64) -> News {
-        if !std::mem::replace(&mut self.synced, true) || version >= self.most {
+        let is_first = !std::mem::replace(&mut self.synced, true);
+        if version >= self.shown && (is_first || version >= self.most) {
             (self.resume, self.most) = (version, version);
             self.stale = 0;
             self.listing = false;
             return News::Nothing;
         }
+        self.listing |= is_first || self.may_list;
+        self.most = self.most.max(version);
         self.stale += 1;
         if self.stale >= STALE_LISTS {
+            self.shown = 0;
             (self.resume, self.most) = (version, self.most);
             return News::WentBack;
         }

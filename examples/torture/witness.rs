@@ -24,8 +24,6 @@ pub(super) struct Case {
     pub(super) kind: Kind,
     pub(super) metadata_only: bool,
     pub(super) flaky: bool,
-    /// Lists may be older than what was seen, so that an object may go back until the first sync.
-    pub(super) stale: bool,
     /// Events and objects of lists may be dropped, so that one can be taken for deleted until an audit.
     pub(super) lossy: bool,
     pub(super) trace: Arc<Trace>,
@@ -195,11 +193,10 @@ impl Witness {
             .gone
             .remove(&reference)
             .is_some_and(|gone| version <= gone);
-        let may_be_older = self.case.stale && !self.is_synced();
-        if is_older && !may_be_older {
+        if is_older {
             self.fail(format!("{reference} went back to {version}"));
         }
-        if is_revived && !may_be_older && !self.case.lossy {
+        if is_revived && !self.case.lossy {
             self.fail(format!(
                 "{reference} was deleted and came back at {version}"
             ));
@@ -207,9 +204,6 @@ impl Witness {
     }
 
     fn gone(&self, reference: &ObjectRef, stored: &Stored) {
-        if self.case.stale && !self.is_synced() {
-            return;
-        }
         let version = stored.resource_version().unwrap_or_default();
         let version = version.parse().unwrap_or_default();
         self.state.lock().gone.insert(reference.clone(), version);
