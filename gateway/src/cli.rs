@@ -78,6 +78,7 @@ impl From<Translation> for Options {
                 Family::V6 => IpFamily::V6,
             }),
             include_draining: args.include_draining,
+            ..Self::default()
         }
     }
 }

@@ -53,6 +53,11 @@ impl Discovery {
         }
     }
 
+    /// Translates differently from now on: what was translated stays until it is touched.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
     /// Translates the touched Services anew and says what differs. Naming a Service twice, or one that does not exist,
     /// does no harm.
     pub fn refresh(

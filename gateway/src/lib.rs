@@ -5,6 +5,10 @@
 //!    │  the touched Services
 //! discovery      keeps every Service's clusters, translates only what was touched
 //!    │  translate: pure
+//! guard          holds back a sudden loss of most endpoints until a list confirms it
+//!    │
+//! assemble       discovered and static clusters under one roof
+//!    │
 //! model          clusters, endpoints, problems, snapshots; knows no Kubernetes
 //!    │
 //! publish        the newest snapshot, for any number of readers
@@ -14,9 +18,12 @@
 //! └─ sink        where it is written
 //! ```
 
+pub mod assemble;
 pub mod cli;
 pub mod config;
 pub mod discovery;
+pub mod engine;
+pub mod guard;
 pub mod live;
 pub mod manifest;
 pub mod model;
@@ -24,4 +31,5 @@ pub mod output;
 pub mod publication;
 pub mod publish;
 pub mod sink;
+pub mod statics;
 pub mod translate;

@@ -7,20 +7,24 @@
 //! | rules | where |
 //! | --- | --- |
 //! | J1, J3-J8, N1-N4: which clusters there are | here |
+//! | O1: which Services are wanted | `choice` |
+//! | O2: which of their ports are wanted | here |
 //! | P1-P4: which number a port has in a slice | `ports` |
 //! | C1-C7, D1-D4, F1-F3: which endpoints are used | `endpoints` |
 //! | T1-T4: topology hints | `hints` |
 //! | J2, X1: changes | [`discovery`](crate::discovery) |
 
+mod choice;
 mod endpoints;
 mod hints;
 mod input;
 mod ports;
 
+pub use choice::{Choice, ChoiceMode, DEFAULT_CHOICE_KEY};
 pub use endpoints::IpFamily;
 pub use input::{EndpointSlice, SERVICE_NAME_LABEL, Service};
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use kubedex::resource::{is_dns_label, is_dns_subdomain};
@@ -43,6 +47,17 @@ pub struct Options {
     pub ip_family: Option<IpFamily>,
     /// List endpoints that drain also beside ready ones (C6).
     pub include_draining: bool,
+    /// Make clusters of these Service ports only, by name, or by number if they have none (O2); empty means all.
+    pub ports: BTreeSet<Box<str>>,
+    /// Let Services say whether they are wanted (O1); without it all are.
+    pub annotation: Option<Choice>,
+}
+
+impl Options {
+    /// O2
+    fn wants_port(&self, port: &ServicePort) -> bool {
+        self.ports.is_empty() || self.ports.contains(&port_label(port))
+    }
 }
 
 /// What one Service gives.
@@ -75,9 +90,24 @@ pub fn translate<'a>(
         problems.add(ProblemKind::Malformed { reason }, subject, None);
         return problems.into_translation(Vec::new());
     }
+    // O1: who is not wanted has no other problems.
+    let (is_wanted, odd) = choice::is_wanted(service, options.annotation.as_ref());
+    if let Some(kind) = odd {
+        problems.add(kind, subject.clone(), None);
+    }
+    if !is_wanted {
+        return problems.into_translation(Vec::new());
+    }
     // J5
     if &*service.spec.kind == "ExternalName" {
         problems.add(ProblemKind::ExternalName, subject, None);
+        return problems.into_translation(Vec::new());
+    }
+
+    // O2: nor has a Service of which no port is wanted.
+    let all = &service.spec.ports;
+    let wanted: Vec<&ServicePort> = all.iter().filter(|it| options.wants_port(it)).collect();
+    if wanted.is_empty() && !all.is_empty() {
         return problems.into_translation(Vec::new());
     }
 
@@ -90,8 +120,8 @@ pub fn translate<'a>(
     slices.sort_by_key(PreparedSlice::name);
 
     let mut names = HashSet::new();
-    let mut clusters = Vec::with_capacity(service.spec.ports.len());
-    for port in &service.spec.ports {
+    let mut clusters = Vec::with_capacity(wanted.len());
+    for port in wanted {
         let name = cluster_name(service, port);
         if !names.insert(name.clone()) {
             let label = Some(port_label(port));

@@ -1,6 +1,7 @@
 //! What a refresh changed.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Cluster, ClusterChange, Problem};
@@ -43,6 +44,56 @@ impl Diff {
             .iter()
             .filter(|change| change.after().is_none())
             .map(ClusterChange::name)
+    }
+
+    /// This and then another, as one: who is told of both at once sees no state in between.
+    #[must_use]
+    pub fn then(self, later: Self) -> Self {
+        if self.is_empty() {
+            return later;
+        }
+        if later.is_empty() {
+            return self;
+        }
+        /// Before and after.
+        type Net = (Option<Arc<Cluster>>, Option<Arc<Cluster>>);
+        let mut clusters: BTreeMap<Arc<str>, Net> = BTreeMap::new();
+        for change in self.clusters.iter().chain(&later.clusters) {
+            let after = change.after().cloned();
+            match clusters.get_mut(change.name()) {
+                Some(net) => net.1 = after,
+                None => {
+                    clusters.insert(change.name().into(), (change.before().cloned(), after));
+                }
+            }
+        }
+        let clusters = clusters.into_values().filter_map(|net| match net {
+            (None, None) => None,
+            (None, Some(after)) => Some(ClusterChange::Added(after)),
+            (Some(before), None) => Some(ClusterChange::Removed(before)),
+            (Some(before), Some(after)) if before == after => None,
+            (Some(before), Some(after)) => Some(ClusterChange::Updated { before, after }),
+        });
+        let mut net = Self {
+            clusters: clusters.collect(),
+            problems_added: Vec::new(),
+            problems_removed: Vec::new(),
+        };
+        // A problem comes and goes in turn, so that only one of the lists can have one of it left.
+        let mut problems: BTreeMap<Problem, i8> = BTreeMap::new();
+        let added = self.problems_added.into_iter().chain(later.problems_added);
+        added.for_each(|problem| *problems.entry(problem).or_default() += 1);
+        let removed = self.problems_removed.into_iter();
+        let removed = removed.chain(later.problems_removed);
+        removed.for_each(|problem| *problems.entry(problem).or_default() -= 1);
+        for (problem, count) in problems {
+            match count {
+                1.. => net.problems_added.push(problem),
+                0 => {}
+                ..0 => net.problems_removed.push(problem),
+            }
+        }
+        net
     }
 
     /// Adds what differs between what a Service gave before and gives now, and returns the latter; unchanged clusters

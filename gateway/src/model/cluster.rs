@@ -48,6 +48,11 @@ impl Cluster {
             (endpoint, drains)
         })
     }
+
+    /// How many endpoints new traffic may go to: those that [`Cluster::served`] gives and that do not drain.
+    pub fn serving(&self) -> usize {
+        self.served().filter(|(_, drains)| !drains).count()
+    }
 }
 
 /// One place to send traffic to. Within a cluster, address and port make an endpoint.

@@ -40,6 +40,13 @@ pub enum ProblemKind {
     },
     /// Two ports of a service would have the same name.
     DuplicatePort,
+    /// An annotation by which a service says whether it is wanted says neither.
+    InvalidAnnotation {
+        /// The annotation.
+        key: Box<str>,
+        /// What it says, shortened.
+        value: Box<str>,
+    },
     /// The object cannot be read.
     Malformed {
         /// What the reader says.
@@ -110,6 +117,7 @@ impl ProblemKind {
             Self::InvalidAddress => "invalid-address",
             Self::InvalidPort { .. } => "invalid-port",
             Self::DuplicatePort => "duplicate-port",
+            Self::InvalidAnnotation { .. } => "invalid-annotation",
             Self::Malformed { .. } => "malformed",
             Self::Conflict { .. } => "conflict",
             Self::Inexpressible { .. } => "inexpressible",
@@ -117,13 +125,14 @@ impl ProblemKind {
     }
 
     /// What the short form leaves out.
-    fn rest(&self) -> (i64, &str) {
+    fn rest(&self) -> (i64, &str, &str) {
         match self {
-            Self::InvalidPort { number } => (*number, ""),
-            Self::Malformed { reason } => (0, reason),
-            Self::Conflict { winner } => (*winner as i64, ""),
-            Self::Inexpressible { what, .. } => (0, what),
-            _ => (0, ""),
+            Self::InvalidPort { number } => (*number, "", ""),
+            Self::InvalidAnnotation { key, value } => (0, key, value),
+            Self::Malformed { reason } => (0, "", reason),
+            Self::Conflict { winner } => (*winner as i64, "", ""),
+            Self::Inexpressible { output, what } => (0, output, what),
+            _ => (0, "", ""),
         }
     }
 }
@@ -149,6 +158,11 @@ impl Problem {
             }
             ProblemKind::DuplicatePort => {
                 "another port of the Service has that name, and only the first is used".to_owned()
+            }
+            ProblemKind::InvalidAnnotation { key, value } => {
+                format!(
+                    "its annotation {key} is {value:?}, which is neither true nor false, and does not count"
+                )
             }
             ProblemKind::Malformed { reason } => format!("it cannot be read: {reason}"),
             ProblemKind::Conflict { winner } => {

@@ -190,6 +190,11 @@ impl Edit {
         self.next.totals
     }
 
+    /// The next snapshot as far as it is made; version and changes are still those of the last one.
+    pub fn draft(&self) -> &Snapshot {
+        &self.next
+    }
+
     /// The next snapshot, or `None` if it would be as the last one.
     pub fn finish(self) -> Option<Snapshot> {
         let Self { base, mut next } = self;

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Endpoint, ProblemKind, State};
 
 use super::hints::Filter;
@@ -9,11 +11,13 @@ use super::input::{Conditions, EndpointSlice, Service, ServicePort, SliceEndpoin
 use super::{Options, Problems, ports, subject};
 
 /// A family of IP addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IpFamily {
     /// IPv4
+    #[serde(rename = "IPv4")]
     V4,
     /// IPv6
+    #[serde(rename = "IPv6")]
     V6,
 }
 

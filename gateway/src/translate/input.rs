@@ -3,6 +3,7 @@
 //! `null`, a missing key and, for lists and objects, an empty one mean the same. What the API server lets pass is
 //! read; what it would refuse may be an error. Fields that no rule reads are not looked at.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU16;
 
@@ -64,6 +65,8 @@ pub(super) struct Metadata {
     pub(super) namespace: Box<str>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) labels: Labels,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) annotations: HashMap<Box<str>, Option<Box<str>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

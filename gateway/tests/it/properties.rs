@@ -149,7 +149,7 @@ fn options() -> impl Strategy<Value = Options> {
             zone,
             ip_family,
             include_draining,
-            node: None,
+            ..Options::default()
         })
 }
 

@@ -197,6 +197,7 @@ fn check(vector: &Vector) {
             IpFamily::from_name(family).unwrap_or_else(|| panic!("{name}: family {family}"))
         }),
         include_draining: vector.options.include_draining,
+        ..Options::default()
     };
 
     for order in orders(vector.objects.len()) {
