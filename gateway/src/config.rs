@@ -20,7 +20,7 @@ mod percent;
 mod read;
 
 pub use cluster::ClusterConfig;
-pub use discovery::{DiscoveryConfig, Family};
+pub use discovery::DiscoveryConfig;
 pub use election::{DEFAULT_LEASE, ElectionConfig};
 pub use error::{ConfigError, Fault};
 pub use file::{MAX_SIZE, read};

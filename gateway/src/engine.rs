@@ -12,11 +12,10 @@
 //! consumers keep what an earlier process gave them.
 
 mod config;
-pub(crate) mod duration;
 mod status;
 mod task;
 
-pub use config::{DiscoveryConfig, EngineConfig, MOST_COALESCING};
+pub use config::{EngineConfig, MOST_COALESCING};
 pub use status::{Connection, Status};
 
 use std::fmt;
@@ -81,7 +80,7 @@ impl Engine {
     /// [`Engine::wait_for_sync`].
     pub fn start(client: &Client, config: &EngineConfig) -> Result<(Self, Snapshots), EngineError> {
         let statics = config.check().map_err(EngineError::Fields)?;
-        let live = Live::start(client, config.discovery.live())?;
+        let live = Live::start(client, config.live.clone())?;
         let watchers = Arc::new(Mutex::new(Arc::clone(live.watchers())));
         let (publisher, snapshots) = publish::channel();
         let (commands, receiver) = mpsc::channel(COMMANDS);

@@ -28,7 +28,7 @@
 
 mod config;
 
-pub use config::{GuardConfig, MaxLoss};
+pub use config::{GuardConfig, MAX_LOSS};
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -153,7 +153,7 @@ impl Guard {
         let Some(max_loss) = self.config.max_loss else {
             return false;
         };
-        before >= LEAST_ENDPOINTS && max_loss.is_exceeded(before, now)
+        before >= LEAST_ENDPOINTS && max_loss.is_exceeded(before.saturating_sub(now), before)
     }
 
     /// The most that was published within the window.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::duration;
+use crate::config::duration;
 use crate::model::{Cluster, Endpoint, Protocol, SessionAffinity, State};
 use crate::translate::DEFAULT_SESSION_AFFINITY_TIMEOUT;
 

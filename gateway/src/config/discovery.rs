@@ -1,15 +1,21 @@
 //! `discovery`: which Services become clusters, and how.
 
+use std::time::Duration;
+
 use kubedex::resource::is_dns_label;
 use kubedex::selector::LabelSelector;
 use serde::{Deserialize, Serialize};
 
 use super::document::Document;
+use super::duration;
 use super::node::Path;
-use crate::translate::{IpFamily, Options};
+use crate::engine::MOST_COALESCING;
+use crate::guard::GuardConfig;
+use crate::live::{COALESCING, LiveConfig};
+use crate::translate::{Choice, IpFamily, Options};
 
 /// Which Services become clusters, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiscoveryConfig {
     /// The namespaces; none means all.
@@ -20,7 +26,7 @@ pub struct DiscoveryConfig {
     pub selector: Option<String>,
     /// Use addresses of this family only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ip_family: Option<Family>,
+    pub ip_family: Option<IpFamily>,
     /// The gateway's zone: use topology hints to stay within it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<Box<str>>,
@@ -29,17 +35,34 @@ pub struct DiscoveryConfig {
     pub node: Option<Box<str>>,
     /// List endpoints that drain also beside ready ones.
     pub include_draining: bool,
+    /// The Service ports to make clusters of, by name, or by number where they have none; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Box<str>>,
+    /// The annotation by which Services say whether they are wanted; without it all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotation: Option<Choice>,
+    /// The first change is published at once, then there is at most one publication in this time; 0 for no bound.
+    #[serde(with = "duration")]
+    pub coalescing: Duration,
+    /// When a sudden loss of most endpoints is held back.
+    pub guard: GuardConfig,
 }
 
-/// A family of addresses as Kubernetes spells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Family {
-    /// `IPv4`
-    #[serde(rename = "IPv4")]
-    V4,
-    /// `IPv6`
-    #[serde(rename = "IPv6")]
-    V6,
+impl Default for DiscoveryConfig {
+    fn default() -> Self {
+        Self {
+            namespaces: Vec::new(),
+            selector: None,
+            ip_family: None,
+            zone: None,
+            node: None,
+            include_draining: false,
+            ports: Vec::new(),
+            annotation: None,
+            coalescing: COALESCING,
+            guard: GuardConfig::default(),
+        }
+    }
 }
 
 impl DiscoveryConfig {
@@ -75,18 +98,38 @@ impl DiscoveryConfig {
                 document.fault(&path.key(field), "it is empty; leave it out instead");
             }
         }
+        let ports = path.key("ports");
+        for (index, port) in self.ports.iter().enumerate() {
+            if port.is_empty() {
+                let reason = "it is empty; a port without a name is called by its number";
+                document.fault(&ports.index(index), reason);
+            }
+        }
+        if self.ports.is_empty() && document.has(&ports) {
+            let reason = "the list is empty; leave it out to make clusters of all ports";
+            document.fault(&ports, reason);
+        }
+        if self.annotation.as_ref().is_some_and(|it| it.key.is_empty()) {
+            document.fault(&path.key("annotation").key("key"), "it is empty");
+        }
+        if self.coalescing > MOST_COALESCING {
+            document.fault(&path.key("coalescing"), "it is more than a minute");
+        }
     }
 
-    /// How Services are translated.
-    pub fn options(&self) -> Options {
-        Options {
-            zone: self.zone.clone(),
-            node: self.node.clone(),
-            ip_family: self.ip_family.map(|family| match family {
-                Family::V4 => IpFamily::V4,
-                Family::V6 => IpFamily::V6,
-            }),
-            include_draining: self.include_draining,
+    /// What is watched, and how Services are translated.
+    pub fn live(&self) -> LiveConfig {
+        LiveConfig {
+            namespaces: self.namespaces.clone(),
+            selector: self.selector.clone(),
+            options: Options {
+                zone: self.zone.clone(),
+                node: self.node.clone(),
+                ip_family: self.ip_family,
+                include_draining: self.include_draining,
+                ports: self.ports.iter().cloned().collect(),
+                annotation: self.annotation.clone(),
+            },
         }
     }
 }

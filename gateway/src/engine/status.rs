@@ -22,6 +22,8 @@ pub struct Status {
     pub publications: u64,
     /// How many Services were translated, one each time something of it changed.
     pub translations: u64,
+    /// How many clusters were put into snapshots, replaced in them or taken out.
+    pub edits: u64,
 }
 
 /// Whether an engine hears of changes, from both of its watchers.

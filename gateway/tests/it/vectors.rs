@@ -1,4 +1,5 @@
-//! Every vector in `tests/data`, and in the folder that `KUBEDEX_EXTRA_VECTORS` names, in every way worth doing.
+//! Every vector in `tests/data/endpointslice-vectors`, and in the folder that `KUBEDEX_EXTRA_VECTORS` names, in every
+//! way worth doing.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -324,9 +325,10 @@ fn run(folder: &Path) -> usize {
 
 #[test]
 fn all_vectors_hold_in_every_order_step_by_step_and_from_a_fresh_start() {
-    let own = run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"));
-    println!("{own} vectors in tests/data");
-    assert!(own >= OWN_VECTORS, "only {own} vectors in tests/data");
+    let folder = "tests/data/endpointslice-vectors";
+    let own = run(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+    println!("{own} vectors in {folder}");
+    assert!(own >= OWN_VECTORS, "only {own} vectors in {folder}");
     if let Some(folder) = env::var_os("KUBEDEX_EXTRA_VECTORS").filter(|it| !it.is_empty()) {
         let extra = run(Path::new(&folder));
         println!("{extra} vectors in {}", folder.display());
