@@ -218,3 +218,116 @@ fn node_hints_are_tried_before_zone_hints_and_these_if_those_cannot_be_used() {
     assert_eq!(kept(Some("n1"), "n9"), by_zone, "no hint names the node");
     assert_eq!(kept(Some("n1"), ""), by_zone, "no node is given");
 }
+
+#[test]
+fn only_wanted_ports_make_clusters_and_have_problems() {
+    let web = service(&json!({"ports": [
+        {"name": "http", "port": 80},
+        {"name": "admin", "port": 81, "targetPort": "admin"},
+        {"port": 9000},
+    ]}));
+    let ports = json!([{"name": "http", "port": 8080}, {"name": "admin"}, {"port": 9000}]);
+    let slices = [slice(
+        "web-1",
+        &ports,
+        &json!([{"addresses": ["10.0.0.1"]}, {"addresses": ["?"]}]),
+    )];
+    let wanted = |ports: &[&str]| {
+        let options = Options {
+            ports: ports.iter().map(|it| (*it).into()).collect(),
+            ..Options::default()
+        };
+        let Translation { clusters, problems } = translate(&web, &slices, &options);
+        let clusters: Vec<_> = clusters.iter().map(|it| it.name.to_string()).collect();
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        (clusters, problems)
+    };
+    let address = "invalid-address EndpointSlice/shop/web-1";
+    let (clusters, problems) = wanted(&["http", "9000", "nowhere"]);
+    assert_eq!(clusters, ["k8s/shop/web:9000", "k8s/shop/web:http"]);
+    assert_eq!(problems, [address]);
+    let (clusters, problems) = wanted(&["admin"]);
+    assert_eq!(clusters, ["k8s/shop/web:admin"]);
+    let port = "unresolved-port EndpointSlice/shop/web-1:admin";
+    assert_eq!(problems, [address, port]);
+    // The number of a port that has a name is not what it is called.
+    assert_eq!(wanted(&["80"]), (Vec::new(), Vec::new()));
+    assert_eq!(wanted(&[]).0.len(), 3);
+}
+
+#[test]
+fn a_service_says_by_an_annotation_whether_it_is_wanted() {
+    let says = |annotations: Value, mode: ChoiceMode| {
+        let service: Service = serde_json::from_value(json!({
+            "metadata": {"name": "web", "namespace": "shop", "annotations": annotations},
+            "spec": {"ports": [{"port": 80}]},
+        }))
+        .unwrap();
+        let key = DEFAULT_CHOICE_KEY.into();
+        let options = Options {
+            annotation: Some(Choice { key, mode }),
+            ..Options::default()
+        };
+        let Translation { clusters, problems } = translate(&service, &[], &options);
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        (clusters.len() == 1, problems)
+    };
+    let odd = vec!["invalid-annotation Service/shop/web".to_owned()];
+    for (annotations, opt_in, opt_out, problems) in [
+        (json!(null), false, true, vec![]),
+        (json!({"other": "true"}), false, true, vec![]),
+        (json!({"kubedex.dev/gateway": null}), false, true, vec![]),
+        (json!({"kubedex.dev/gateway": "true"}), true, true, vec![]),
+        (
+            json!({"kubedex.dev/gateway": "false"}),
+            false,
+            false,
+            vec![],
+        ),
+        (
+            json!({"kubedex.dev/gateway": "yes"}),
+            false,
+            true,
+            odd.clone(),
+        ),
+        (json!({"kubedex.dev/gateway": ""}), false, true, odd.clone()),
+        (json!({"kubedex.dev/gateway": "True"}), false, true, odd),
+    ] {
+        let (wanted, told) = says(annotations.clone(), ChoiceMode::OptIn);
+        assert_eq!((wanted, &told), (opt_in, &problems), "{annotations}");
+        let (wanted, told) = says(annotations.clone(), ChoiceMode::OptOut);
+        assert_eq!((wanted, told), (opt_out, problems), "{annotations}");
+    }
+}
+
+#[test]
+fn who_is_not_wanted_has_no_other_problem() {
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"type": "ExternalName"},
+    }))
+    .unwrap();
+    let choice: Choice = serde_json::from_value(json!({"mode": "opt-in"})).unwrap();
+    assert_eq!(&*choice.key, DEFAULT_CHOICE_KEY);
+    let options = Options {
+        annotation: Some(choice),
+        ..Options::default()
+    };
+    assert_eq!(translate(&service, &[], &options), Translation::default());
+}
+
+#[test]
+fn an_endless_annotation_is_shown_shortened() {
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": "web", "namespace": "shop", "annotations": {"x": "é".repeat(100_000)}},
+        "spec": {},
+    }))
+    .unwrap();
+    let choice = json!({"key": "x", "mode": "opt-out"});
+    let options = Options {
+        annotation: Some(serde_json::from_value(choice).unwrap()),
+        ..Options::default()
+    };
+    let translation = translate(&service, &[], &options);
+    assert!(translation.problems[0].explanation().len() < 300);
+}

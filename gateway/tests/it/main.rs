@@ -3,6 +3,7 @@
 mod binary;
 mod clusters;
 mod config;
+mod engine;
 mod envoy;
 mod live;
 mod outage;

@@ -1,9 +1,9 @@
 //! Laws of discovery under random events: neither order nor history matters, and a diff is exactly the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubedex::{Object, ObjectRef};
-use kubedex_gateway::discovery::{Discovery, Inventory, Kind};
+use kubedex_gateway::discovery::{Diff, Discovery, Inventory, Kind};
 use kubedex_gateway::translate::{IpFamily, Options};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -204,6 +204,8 @@ proptest! {
         let mut discovery = Discovery::new(options.clone());
         let mut exists: BTreeMap<(String, String), Value> = BTreeMap::new();
         let mut follower = BTreeMap::new();
+        let mut history = Diff::default();
+        let mut problems = BTreeSet::new();
         for event in &events {
             let touched = feed(&mut inventory, event);
             prop_assert!(touched.len() <= 2);
@@ -232,6 +234,21 @@ proptest! {
                 prop_assert_ne!(change.before(), change.after());
             }
             prop_assert_eq!(&follower, &now.0);
+
+            // Who is told of all of it at once, too.
+            history = history.then(diff);
+            let all: BTreeMap<String, String> = history
+                .upserted()
+                .map(|cluster| (cluster.name.to_string(), json!(cluster).to_string()))
+                .collect();
+            prop_assert_eq!(&all, &now.0);
+            prop_assert_eq!(history.removed().count(), 0);
+            prop_assert!(history.problems_removed.is_empty());
+            problems.clear();
+            problems.extend(history.problems_added.iter().map(|problem| {
+                format!("{problem} {}", problem.explanation())
+            }));
+            prop_assert_eq!(problems.iter().collect::<Vec<_>>(), now.1.iter().collect::<Vec<_>>());
         }
     }
 
