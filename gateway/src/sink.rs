@@ -6,10 +6,22 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::model::ContentHash;
 use crate::output::Rendering;
+
+pub(crate) mod blocking;
+mod config;
+pub mod directory;
+mod permit;
+pub mod stdout;
+
+pub use config::ConfigError;
+pub(crate) use config::duration;
+pub use permit::{Fencing, Permit};
 
 /// A place to write to.
 #[async_trait]
@@ -17,14 +29,40 @@ pub trait Sink: fmt::Debug + Send {
     /// What it is and where, in a few words for people, without secrets, such as `directory /etc/traefik/dynamic`.
     fn describe(&self) -> String;
 
-    /// Makes what is rendered stand.
+    /// Makes what is rendered stand. A whole rendering is held against what really stands there; for one that is not
+    /// whole, what this sink wrote before is taken to stand.
+    ///
+    /// The permit is asked right before each step that others can see.
     ///
     /// # Errors
     /// When some of it does not, or may not, stand. What was written stays, and the call may be repeated.
     ///
     /// # Cancel safety
-    /// Each file is as it was or as it is to be.
-    async fn write(&mut self, rendering: &Rendering) -> Result<Written, SinkError>;
+    /// Each file is as it was or as it is to be. Work that goes on past the drop begins no further file, and the next
+    /// write waits for its end.
+    async fn write(&mut self, write: Write) -> Result<Written, SinkError>;
+}
+
+/// What is to be written, and by which right.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The files.
+    pub rendering: Arc<Rendering>,
+    /// Of which snapshot they are.
+    pub snapshot: ContentHash,
+    /// The right to write.
+    pub permit: Permit,
+}
+
+impl Write {
+    /// A write that needs nobody's leave, of files that stand for no snapshot in particular.
+    pub fn unfenced(rendering: Rendering) -> Self {
+        Self {
+            rendering: Arc::new(rendering),
+            snapshot: ContentHash::default(),
+            permit: Permit::unfenced(),
+        }
+    }
 }
 
 /// What a write came to.
@@ -38,6 +76,21 @@ pub struct Written {
     pub unchanged: usize,
     /// Files removed.
     pub removed: usize,
+}
+
+impl Written {
+    /// Whether there is something that was not there before, or the reverse.
+    pub fn is_change(&self) -> bool {
+        self.files > 0 || self.removed > 0
+    }
+
+    /// Adds up.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.unchanged += other.unchanged;
+        self.removed += other.removed;
+    }
 }
 
 /// Why a write failed.
@@ -63,6 +116,15 @@ impl SinkError {
         }
     }
 
+    /// A refusal, which stays until somebody acts: what is refused, why, and what to do.
+    pub fn refusal(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            is_lasting: true,
+            source: None,
+        }
+    }
+
     /// A failure that stays until somebody acts, such as missing permissions. It is retried all the same, less often.
     #[must_use]
     pub fn lasting(self) -> Self {
@@ -76,4 +138,24 @@ impl SinkError {
     pub fn is_lasting(&self) -> bool {
         self.is_lasting
     }
+
+    /// It and its causes in one line, less what was said already.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error and its causes in one line, less what was said already.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        next = error.source();
+    }
+    text
 }

@@ -10,4 +10,5 @@ mod outage;
 mod properties;
 mod render;
 mod scale;
+mod sinks;
 mod vectors;
