@@ -20,7 +20,6 @@ mod permit;
 pub mod stdout;
 
 pub use config::ConfigError;
-pub(crate) use config::duration;
 pub use permit::{Fencing, Permit};
 
 /// A place to write to.

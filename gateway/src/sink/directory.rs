@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::blocking::Blocking;
 use super::{ConfigError, Sink, SinkError, Write, Written};
+use crate::config::duration;
 use crate::model::ContentHash;
 use writer::Writer;
 
@@ -35,17 +36,17 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 pub const FILE_MODE: FileMode = FileMode(0o644);
 
 /// Where to write, and what to do then.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryConfig {
     /// The directory. It is made if it is not there.
     pub path: PathBuf,
     /// A program and its arguments, run after a write that changed something; no shell is involved. When it fails, the
     /// publication has failed, and it is run again.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// How long the command may run; [`COMMAND_TIMEOUT`] by default.
-    #[serde(default = "command_timeout", deserialize_with = "super::duration")]
+    #[serde(default = "command_timeout", with = "duration::positive")]
     pub command_timeout: Duration,
     /// The mode of files, in octal digits as in `"0640"`; [`FILE_MODE`] by default.
     #[serde(default)]
@@ -79,7 +80,11 @@ impl DirectoryConfig {
         }
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Checks what can be checked without changing anything.
+    ///
+    /// # Errors
+    /// When it cannot work, naming the field.
+    pub fn check(&self) -> Result<(), ConfigError> {
         if self.path.as_os_str().is_empty() {
             return Err(ConfigError::new("path", "name a directory"));
         }
@@ -122,6 +127,12 @@ impl Default for FileMode {
 impl fmt::Debug for FileMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04o}", self.0)
+    }
+}
+
+impl Serialize for FileMode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:04o}", self.0))
     }
 }
 
