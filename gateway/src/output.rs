@@ -4,12 +4,22 @@
 //! Where they go is a [`sink`](crate::sink)'s business. What an output has no way to say is a problem that it reports,
 //! never left out in silence.
 
+pub mod backends;
+pub mod escape;
+pub mod haproxy;
+pub mod json;
+pub mod nginx;
+pub mod prometheus;
+pub mod traefik;
+pub mod wire;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 
-use crate::model::{Problem, Snapshot};
+use crate::model::{Cluster, Problem, ProblemKind, Snapshot, Subject};
 
 pub mod envoy;
 
@@ -53,5 +63,83 @@ pub struct File {
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} bytes)", self.path, self.bytes.len())
+    }
+}
+
+impl File {
+    /// A file of text.
+    fn text(path: &'static str, media_type: &'static str, text: String) -> Self {
+        Self {
+            path: path.into(),
+            bytes: text.into(),
+            media_type,
+        }
+    }
+}
+
+impl Rendering {
+    /// These files are all that there is to be.
+    fn whole(files: Vec<File>, mut problems: Vec<Problem>) -> Self {
+        problems.sort();
+        Self {
+            is_whole: true,
+            files,
+            removed: Vec::new(),
+            problems,
+        }
+    }
+}
+
+/// What an output cannot say about a cluster, and what it does instead.
+fn inexpressible(output: &'static str, cluster: &Cluster, what: impl Into<Box<str>>) -> Problem {
+    Problem {
+        kind: ProblemKind::Inexpressible {
+            output,
+            what: what.into(),
+        },
+        subject: Subject::cluster(&cluster.name),
+        port: None,
+    }
+}
+
+/// A value as one line of JSON.
+fn json(value: &impl Serialize) -> String {
+    // What is rendered here has string keys only and no serializer that fails.
+    let mut text = serde_json::to_string(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// A string in the quotes of JSON, which YAML reads as the same string.
+fn quoted(text: &str) -> String {
+    let mut quoted = serde_json::Value::from(text).to_string();
+    // YAML does not let them stand, even in quotes.
+    for letter in ['\u{7f}', '\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'] {
+        if quoted.contains(letter) {
+            quoted = quoted.replace(letter, &format!("\\u{:04x}", u32::from(letter)));
+        }
+    }
+    quoted
+}
+
+/// Why an output's options cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {what}")]
+pub struct ConfigError {
+    field: &'static str,
+    what: String,
+}
+
+impl ConfigError {
+    fn new(field: &'static str, what: impl Into<String>) -> Self {
+        Self {
+            field,
+            what: what.into(),
+        }
+    }
+
+    /// The option's name, with dots for those within others.
+    pub fn field(&self) -> &'static str {
+        self.field
     }
 }

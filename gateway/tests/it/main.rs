@@ -7,6 +7,7 @@ mod engine;
 mod envoy;
 mod live;
 mod outage;
+mod outputs;
 mod properties;
 mod render;
 mod scale;
