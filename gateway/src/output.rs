@@ -5,6 +5,7 @@
 //! never left out in silence.
 
 pub mod backends;
+pub mod envoy;
 pub mod escape;
 pub mod haproxy;
 pub mod json;
@@ -20,8 +21,6 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::model::{Cluster, Problem, ProblemKind, Snapshot, Subject};
-
-pub mod envoy;
 
 /// Renders snapshots for one kind of consumer.
 pub trait Output: fmt::Debug + Send {

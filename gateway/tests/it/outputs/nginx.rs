@@ -85,25 +85,26 @@ fn nginx_routes_to_the_endpoints_and_follows_a_reload() {
             cluster("k8s/shop/empty:http", "http", &[]),
         ])
     };
+    let answers = |path: &str, name: &str| {
+        let expected = (200, name.to_owned());
+        consumer::until(
+            path,
+            || consumer::get(port, path),
+            |found| *found == expected,
+        );
+    };
     let mut output = Nginx::default();
     consumer::write(&mut output, &served_by(&one), path);
     let running = Running::start(&mut nginx(&program, path));
-    consumer::until(
-        "api",
-        || consumer::get(port, "/api"),
-        |answer| *answer == (200, "one".into()),
-    );
-    assert_eq!(consumer::get(port, "/cart"), (200, "one".into()));
+    answers("/api", "one");
+    answers("/cart", "one");
     assert_eq!(consumer::get(port, "/empty").0, 502);
 
+    // For a moment the old worker serves beside the new one.
     consumer::write(&mut output, &served_by(&two), path);
     consumer::succeeds(nginx(&program, path).args(["-s", "reload"]));
-    consumer::until(
-        "api",
-        || consumer::get(port, "/api"),
-        |answer| *answer == (200, "two".into()),
-    );
-    assert_eq!(consumer::get(port, "/cart"), (200, "two".into()));
+    answers("/api", "two");
+    answers("/cart", "two");
     assert_eq!(consumer::get(port, "/empty").0, 502);
     drop(running);
 }
