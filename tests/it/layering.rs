@@ -220,7 +220,7 @@ fn gateway_violations(module: &str, forbidden: &[&str]) -> Vec<String> {
             let named = named.join("::");
             let begins = |with: &&&str| named == **with || named.starts_with(&format!("{with}::"));
             let leaves = named.starts_with("crate::")
-                && !["model", "translate"]
+                && !["model", "translate", module]
                     .iter()
                     .any(|own| named.starts_with(&format!("crate::{own}")));
             if forbidden.iter().chain(KUBERNETES).any(|with| begins(&with)) || leaves {
