@@ -33,3 +33,5 @@ pub mod publish;
 pub mod sink;
 pub mod statics;
 pub mod translate;
+#[cfg(feature = "xds")]
+pub mod xds;

@@ -27,6 +27,13 @@ impl ContentHash {
         Self::from_bytes(blake3::hash(bytes).as_bytes())
     }
 
+    /// Reads what `Display` prints; `None` for all else.
+    #[cfg_attr(not(feature = "xds"), allow(dead_code))]
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let hash = u128::from_str_radix(text, 16).map(Self).ok()?;
+        (hash.to_string() == text).then_some(hash)
+    }
+
     fn from_bytes(bytes: &[u8; 32]) -> Self {
         let mut head = [0; 16];
         head.copy_from_slice(&bytes[..16]);
@@ -84,5 +91,14 @@ mod tests {
             blake3::hash(b"kubedex").to_hex()[..32]
         );
         assert_ne!(ContentHash::of("one", &1), ContentHash::of("two", &1));
+    }
+
+    #[test]
+    fn a_hash_reads_as_it_prints() {
+        let hash = ContentHash(7);
+        assert_eq!(ContentHash::parse(&hash.to_string()), Some(hash));
+        for other in ["", "7", "+0000000000000000000000000000007", "x", "v1"] {
+            assert_eq!(ContentHash::parse(other), None);
+        }
     }
 }
