@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 
+use super::resources::Resource;
 use super::stream::{Answer, Interest, Request};
 
 /// A `DiscoveryResponse`.
@@ -40,7 +41,7 @@ impl From<Answer> for StateAnswer {
     fn from(answer: Answer) -> Self {
         Self {
             version_info: answer.version.to_string(),
-            resources: answer.resources.iter().map(|it| it.any()).collect(),
+            resources: answer.resources.iter().map(Resource::any).collect(),
             type_url: answer.type_url.to_string(),
             nonce: answer.nonce,
         }
@@ -51,10 +52,10 @@ impl From<Answer> for DeltaAnswer {
     fn from(answer: Answer) -> Self {
         Self {
             system_version_info: answer.version.to_string(),
-            resources: answer.resources.iter().map(|it| it.delta()).collect(),
+            resources: answer.resources.iter().map(Resource::delta).collect(),
             type_url: answer.type_url.to_string(),
             nonce: answer.nonce,
-            removed_resources: answer.removed.iter().map(|it| it.to_string()).collect(),
+            removed_resources: answer.removed.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -159,7 +159,7 @@ impl Client {
         if settle.is_none() && joined.is_empty() && left.is_empty() {
             return;
         }
-        let texts = |names: &[Arc<str>]| names.iter().map(|name| name.to_string()).collect();
+        let texts = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect();
         let interest = if self.is_delta {
             let versions = self.assignments.iter().filter(|_| begins);
             Interest::Change {
@@ -170,7 +170,7 @@ impl Client {
                     .collect(),
             }
         } else {
-            Interest::All(wanted.iter().map(|name| name.to_string()).collect())
+            Interest::All(wanted.iter().map(ToString::to_string).collect())
         };
         for name in &left {
             self.assignments.remove(name);
