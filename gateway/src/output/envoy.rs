@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::upstream::Upstream;
 use super::{File, Output, Rendering};
@@ -27,7 +27,7 @@ const CLUSTERS: &str = "cds.json";
 const MEDIA_TYPE: &str = "application/json";
 
 /// How files for Envoy are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnvoyFilesConfig {
     /// Where the files stand in Envoy's file system, an absolute path: the clusters name their endpoints' files by it.

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http2;
@@ -130,7 +131,12 @@ where
     // For when this is cut off.
     let _gone = tasks.gone.clone().drop_guard();
     let stop = shared.stop.clone();
-    let service = service_fn(move |request| respond(shared.clone(), request));
+    let was_used = Arc::new(AtomicBool::new(false));
+    let used = Arc::clone(&was_used);
+    let service = service_fn(move |request| {
+        used.store(true, Ordering::Relaxed);
+        respond(shared.clone(), request)
+    });
     let mut builder = http2::Builder::new(tasks.clone());
     builder
         .timer(TokioTimer::new())
@@ -142,6 +148,10 @@ where
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = stop.cancelled() => {
+            // A client that has said nothing may never do so; nothing is lost by not waiting for it.
+            if !was_used.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }

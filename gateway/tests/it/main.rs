@@ -13,3 +13,5 @@ mod render;
 mod scale;
 mod sinks;
 mod vectors;
+#[cfg(feature = "xds")]
+mod xds;
