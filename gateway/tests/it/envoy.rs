@@ -5,5 +5,7 @@ mod ads;
 mod backend;
 mod files;
 mod golden;
+#[cfg(feature = "xds")]
+mod kinds;
 mod process;
 mod scenario;

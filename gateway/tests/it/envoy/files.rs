@@ -10,10 +10,15 @@ use kubedex_gateway::output::envoy::{EnvoyFiles, EnvoyFilesConfig};
 use super::process::{Envoy, is_there};
 use super::scenario::{self, Told};
 
-const BOOTSTRAP: &str = include_str!("../../../docs/envoy/files.yaml");
+pub(super) const BOOTSTRAP: &str = include_str!("../../../docs/envoy/files.yaml");
 
 /// Writes by renaming, as the directory sink does.
-fn write(root: &Path, output: &mut EnvoyFiles, snapshot: &Snapshot, last: Option<&Snapshot>) {
+pub(super) fn write(
+    root: &Path,
+    output: &mut EnvoyFiles,
+    snapshot: &Snapshot,
+    last: Option<&Snapshot>,
+) {
     let rendering = output.render(snapshot, last);
     for file in &rendering.files {
         let path = root.join(&*file.path);

@@ -112,3 +112,16 @@ fn files_for_envoy_are_as_recorded() {
         );
     }
 }
+
+#[test]
+fn the_docs_show_the_files_that_envoy_is_started_with() {
+    let docs = include_str!("../../../docs/envoy.md");
+    for file in [
+        include_str!("../../../docs/envoy/files.yaml"),
+        include_str!("../../../docs/envoy/ads.yaml"),
+        include_str!("../../../docs/envoy/ads-tls.yaml"),
+        include_str!("../../../docs/envoy/udp-listener.yaml"),
+    ] {
+        assert!(docs.contains(&format!("\n{file}```\n")), "{file}");
+    }
+}

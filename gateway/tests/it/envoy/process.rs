@@ -38,6 +38,7 @@ impl Envoy {
         let folder = TempDir::new().unwrap();
         let bootstrap = bootstrap
             .replace("port_value: 9901", "port_value: 0")
+            .replace("port_value: 5353", "port_value: 0")
             .replace("0.0.0.0, port_value: 10000", "127.0.0.1, port_value: 0");
         fs::write(folder.path().join("bootstrap.yaml"), bootstrap).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
@@ -66,14 +67,21 @@ impl Envoy {
             .await;
         envoy.listener = envoy
             .until("it listens", || async {
-                let listeners = envoy.ask("/listeners?format=json").await?;
-                let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
-                let port = u16::try_from(socket["port_value"].as_u64()?).ok()?;
-                let listener = SocketAddr::from(([127, 0, 0, 1], port));
+                let listener = envoy.listening("http").await?;
                 get(listener, "/", "none").await.ok().map(|_| listener)
             })
             .await;
         envoy
+    }
+
+    /// Where a listener listens.
+    pub(super) async fn listening(&self, name: &str) -> Option<SocketAddr> {
+        let listeners = self.ask("/listeners?format=json").await?;
+        let listeners = listeners["listener_statuses"].as_array()?;
+        let listener = listeners.iter().find(|it| it["name"] == name)?;
+        let socket = &listener["local_address"]["socket_address"];
+        let port = u16::try_from(socket["port_value"].as_u64()?).ok()?;
+        Some(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     /// Waits for something, within bounds.
