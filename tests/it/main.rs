@@ -8,6 +8,8 @@ mod interop;
 mod kubectl;
 mod layering;
 mod leader_election;
+#[cfg(unix)]
+mod real_cluster;
 mod scripted;
 mod single_watcher;
 mod store;
