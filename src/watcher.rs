@@ -39,6 +39,9 @@ pub use diagnose::{Check, Diagnosis, Finding};
 pub use error::{ConfigError, SyncError, WatchError};
 pub use rbac::{Permission, minimal_rbac};
 pub use reflector::InitialList;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub use reflector::fuzzing;
 pub use relist::RelistError;
 pub use single::{SingleWatcher, SingleWatcherConfig};
 pub use status::{Connection, Status};

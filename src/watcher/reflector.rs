@@ -8,6 +8,9 @@ mod answer;
 mod audit;
 mod backoff;
 mod framer;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod list;
 mod machine;
 mod mutant;

@@ -4,6 +4,8 @@ mod cached_store;
 mod client;
 mod conformance;
 mod fake;
+#[cfg(feature = "__fuzzing")]
+mod fuzz;
 mod interop;
 mod kubectl;
 mod layering;

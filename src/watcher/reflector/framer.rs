@@ -52,6 +52,10 @@ impl Lines {
                 return Ok(Some(line));
             }
             append(&mut self.partial, line, MOST_PIECE)?;
+            if self.partial.trim_ascii().is_empty() {
+                self.partial.clear();
+                continue;
+            }
             self.handed_out = true;
             return Ok(Some(&self.partial));
         }
@@ -328,6 +332,11 @@ mod tests {
             (vec!["a".into(), "bc".into()], Some("d".into()))
         );
         assert_eq!(lines(&[b"a", b"\n"]), (vec!["a".into()], None));
+        assert_eq!(
+            lines(&[b" ", b"\r", b"\n\r", b"\na\n"]),
+            (vec!["a".into()], None),
+            "blank lines are none wherever the chunks are"
+        );
         assert_eq!(lines(&[b"a\r\n", b" \n"]), (vec!["a\r".into()], None));
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kubedex::watcher::{ChangeKind, ChangesStream, SyncError};
+use kubedex::watcher::{ChangeKind, ChangesStream, SyncError, WatchError};
 use kubedex::{Gvr, Watcher, WatcherConfig};
 use serde_json::json;
 use tokio::time::Instant;
@@ -276,7 +276,7 @@ async fn until_refused(watcher: &Watcher, relay: &Relay) {
                 status
                     .last_error
                     .as_ref()
-                    .is_some_and(|error| error.is_forbidden())
+                    .is_some_and(WatchError::is_forbidden)
             };
             status.wait_for(is_forbidden).await.map(|_| ())
         };
