@@ -7,10 +7,13 @@ mod clusters;
 mod demo;
 mod failure;
 mod output;
+mod rbac;
 mod render;
+mod run;
+mod signals;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -38,7 +41,9 @@ Exit codes: 0 done; 1 the cluster cannot be reached or refuses, or an output fai
 enum Command {
     Check(check::Check),
     Clusters(Box<clusters::Clusters>),
+    Rbac(rbac::Rbac),
     Render(render::Render),
+    Run(run::Run),
 }
 
 /// How clusters are made; the same for every command.
@@ -107,10 +112,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match cli.command {
         Command::Check(check) => check.run(),
         Command::Clusters(clusters) => {
-            log(clusters.verbose);
+            log(LevelFilter::ERROR, clusters.verbose);
             clusters.run()
         }
+        Command::Rbac(rbac) => rbac.run(),
         Command::Render(render) => render.run(),
+        Command::Run(run) => {
+            log(LevelFilter::INFO, run.verbose);
+            run.run()
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -123,12 +133,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Logs to standard error: by default only errors, since what matters is said by the commands themselves; `RUST_LOG`
-/// decides if it is set.
-fn log(verbosity: u8) {
+/// Logs to standard error, from a level on: only errors where a command says itself what matters. `RUST_LOG` decides if it
+/// is set.
+fn log(least: LevelFilter, verbosity: u8) {
     let default = match verbosity {
-        0 => LevelFilter::ERROR,
-        1 => LevelFilter::INFO,
+        0 => least,
+        1 => LevelFilter::INFO.max(least),
         _ => LevelFilter::DEBUG,
     };
     let filter = EnvFilter::builder()
@@ -137,6 +147,7 @@ fn log(verbosity: u8) {
     // There is no other subscriber in this program.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .try_init();
 }

@@ -17,6 +17,7 @@ mod listen;
 mod mask;
 mod node;
 mod percent;
+mod publish;
 mod read;
 
 pub use cluster::ClusterConfig;
@@ -25,14 +26,17 @@ pub use election::{DEFAULT_LEASE, ElectionConfig};
 pub use error::{ConfigError, Fault};
 pub use file::{MAX_SIZE, read};
 pub use listen::{AdminConfig, HealthConfig};
-pub use mask::mask;
 pub use percent::Percent;
+pub use publish::{Format, Parts, PublishConfig, PublishError, SinkConfig};
 
 use std::path::Path as FilePath;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::engine::EngineConfig;
+use crate::model::Origin;
+use crate::statics::{self, FieldError, StaticCluster};
 use document::Document;
 use node::Path;
 
@@ -43,6 +47,13 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// Which Services become clusters, and how.
     pub discovery: DiscoveryConfig,
+    /// Which of a static and a discovered cluster of the same name is used.
+    pub static_precedence: Origin,
+    /// Clusters that are not discovered.
+    #[serde(rename = "static", skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<StaticCluster>,
+    /// Which outputs are written to which sinks.
+    pub publish: Vec<PublishConfig>,
     /// Where health and metrics are served.
     pub health: HealthConfig,
     /// Where the admin API is served.
@@ -56,7 +67,16 @@ pub struct Config {
 }
 
 /// The sections of the file.
-const SECTIONS: [&str; 5] = ["cluster", "discovery", "health", "admin", "leader_election"];
+const SECTIONS: [&str; 8] = [
+    "cluster",
+    "discovery",
+    "static_precedence",
+    "static",
+    "publish",
+    "health",
+    "admin",
+    "leader_election",
+];
 
 impl Config {
     /// Reads and checks a file.
@@ -64,9 +84,17 @@ impl Config {
     /// # Errors
     /// All that is wrong with it.
     pub fn load(path: &FilePath) -> Result<Self, ConfigError> {
+        Self::load_with_text(path).map(|(config, _)| config)
+    }
+
+    /// As [`Config::load`], with what stands in the file.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load_with_text(path: &FilePath) -> Result<(Self, String), ConfigError> {
         let name = path.display().to_string();
         match read(path) {
-            Ok(text) => Self::parse(&name, &text),
+            Ok(text) => Self::parse(&name, &text).map(|config| (config, text)),
             Err(error) => {
                 let fault = Fault::of_file(format!("it cannot be read: {error}"));
                 Err(ConfigError::new(&name, vec![fault]))
@@ -104,6 +132,22 @@ impl Config {
         if let Some(discovery) = &discovery {
             discovery.check(&at("discovery"), document);
         }
+        let precedence = if document.has(&at("static_precedence")) {
+            document.read(&at("static_precedence"))
+        } else {
+            Some(Origin::Static)
+        };
+        let statics: Option<Vec<StaticCluster>> = if document.has(&at("static")) {
+            document.read(&at("static"))
+        } else {
+            Some(Vec::new())
+        };
+        if let Some(Err(errors)) = statics.as_deref().map(statics::check) {
+            for FieldError { path, reason } in errors {
+                document.fault(&Path::parse(&path), reason);
+            }
+        }
+        let publish = publish::read(&at("publish"), document);
         let health: Option<HealthConfig> = document.read_section(&at("health"));
         let admin: Option<AdminConfig> = document.read_section(&at("admin"));
         if let Some(admin) = &admin {
@@ -123,9 +167,17 @@ impl Config {
         } else {
             None
         };
+        let publish = publish?;
+        leaders(&publish, election.is_some(), document);
+        if publish.is_empty() {
+            document.warn(&Path::default(), "nothing is published: `publish` is empty");
+        }
         Some(Self {
             cluster: cluster?,
             discovery: discovery?,
+            static_precedence: precedence?,
+            statics: statics?,
+            publish,
             health: health?,
             admin: admin?,
             leader_election: election,
@@ -133,12 +185,68 @@ impl Config {
         })
     }
 
+    /// What the engine is to do.
+    pub fn engine(&self) -> EngineConfig {
+        EngineConfig {
+            live: self.discovery.live(),
+            coalescing: self.discovery.coalescing,
+            guard: self.discovery.guard,
+            statics: self.statics.clone(),
+            static_precedence: self.static_precedence,
+        }
+    }
+
+    /// What counts once another configuration is taken up while this one runs, and the sections of that which need a
+    /// restart.
+    pub fn reloaded(&self, other: Self) -> (Self, Vec<&'static str>) {
+        let mut needs_restart = Vec::new();
+        let mut section = |name, differs| {
+            if differs {
+                needs_restart.push(name);
+            }
+        };
+        section("cluster", self.cluster != other.cluster);
+        section("publish", self.publish != other.publish);
+        section("health", self.health != other.health);
+        section("admin", self.admin != other.admin);
+        section(
+            "leader_election",
+            self.leader_election != other.leader_election,
+        );
+        let next = Self {
+            discovery: other.discovery,
+            static_precedence: other.static_precedence,
+            statics: other.statics,
+            warnings: other.warnings,
+            ..self.clone()
+        };
+        (next, needs_restart)
+    }
+
     /// The configuration as it counts, with every default, and secrets masked.
     pub fn effective(&self) -> Value {
         // Everything in it has string keys and forms that JSON has.
         let mut value = serde_json::to_value(self).unwrap_or_default();
-        mask(&mut value);
+        mask::mask(&mut value);
+        mask::drop_absent(&mut value);
         value
+    }
+}
+
+/// Faults and warnings for publications that only a leader writes.
+fn leaders(publish: &[PublishConfig], has_election: bool, document: &mut Document) {
+    let path = Path::from("publish");
+    let mut any = false;
+    for (index, publication) in publish.iter().enumerate() {
+        any |= publication.leader_only;
+        if publication.leader_only && !has_election {
+            let reason = "there is no `leader_election`; `leader_election: {}` takes the defaults";
+            document.fault(&path.index(index).key("leader_only"), reason);
+        }
+    }
+    if has_election && !any {
+        let reason = "no publication is `leader_only`, so that every replica writes all of them";
+        document.warn(&Path::from("leader_election"), reason);
     }
 }
 

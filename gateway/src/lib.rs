@@ -30,6 +30,7 @@ pub mod model;
 pub mod output;
 pub mod publication;
 pub mod publish;
+pub mod service;
 pub mod sink;
 pub mod statics;
 pub mod translate;

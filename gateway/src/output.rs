@@ -141,4 +141,9 @@ impl ConfigError {
     pub fn field(&self) -> &'static str {
         self.field
     }
+
+    /// What is wrong with it.
+    pub fn reason(&self) -> &str {
+        &self.what
+    }
 }

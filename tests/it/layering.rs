@@ -28,6 +28,83 @@ const FRAMEWORK: &[(&[&str], &[&str])] = &[
     (&["fake"], &["resource", "selector", "object"]),
 ];
 
+/// The parts of the gateway with what each may import, besides itself. How times (`config::duration`) and shares
+/// (`config::Percent`) are written is known to all.
+const GATEWAY: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("translate", &["model"]),
+    ("discovery", &["model", "translate"]),
+    ("manifest", &["discovery", "translate"]),
+    ("live", &["discovery", "translate"]),
+    ("statics", &["model", "translate"]),
+    ("guard", &[]),
+    ("assemble", &["discovery", "model"]),
+    ("publish", &["model"]),
+    (
+        "engine",
+        &[
+            "assemble",
+            "discovery",
+            "guard",
+            "live",
+            "model",
+            "publish",
+            "statics",
+            "translate",
+        ],
+    ),
+    ("output", &["model"]),
+    ("sink", &["model", "output"]),
+    ("publication", &["model", "output", "publish", "sink"]),
+    ("http", &["model", "output", "publish"]),
+    ("xds", &["model", "output", "publish"]),
+    ("pull", &["model", "sink"]),
+    (
+        "config",
+        &[
+            "engine",
+            "guard",
+            "http",
+            "live",
+            "model",
+            "output",
+            "sink",
+            "statics",
+            "translate",
+            "xds",
+        ],
+    ),
+    (
+        "service",
+        &[
+            "config",
+            "engine",
+            "http",
+            "live",
+            "model",
+            "output",
+            "publication",
+            "publish",
+            "sink",
+            "xds",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "config",
+            "discovery",
+            "live",
+            "manifest",
+            "model",
+            "pull",
+            "service",
+            "sink",
+            "translate",
+        ],
+    ),
+];
+
 /// What Kubernetes is in the gateway.
 const KUBERNETES: &[&str] = &[
     "kube",
@@ -101,6 +178,43 @@ fn the_gateway_uses_the_public_api_alone() {
             "gateway: {at} takes in a file from elsewhere"
         );
     }
+}
+
+#[test]
+fn no_part_of_the_gateway_imports_what_it_may_not() {
+    let mut found = Vec::new();
+    for (module, text) in files(&root().join("gateway/src")) {
+        let Some(name) = module
+            .first()
+            .filter(|name| *name != "main" && *name != "lib")
+        else {
+            continue;
+        };
+        if module.last().is_some_and(|last| last == "tests") {
+            continue;
+        }
+        let entry = GATEWAY.iter().find(|(entry, _)| entry == name);
+        let Some((_, may)) = entry else {
+            found.push(format!("gateway: {name} is not in the table"));
+            continue;
+        };
+        for path in source::paths(&text, &borrowed(&module), &["crate"]) {
+            let Some(target) = path.get(1).map(String::as_str) else {
+                continue;
+            };
+            let is_known = [["config", "duration"], ["config", "Percent"]]
+                .iter()
+                .any(|known| path[1..].starts_with(&owned(known)));
+            if target != name && !may.contains(&target) && !is_known {
+                found.push(format!(
+                    "gateway: {} imports {}",
+                    module.join("::"),
+                    path.join("::")
+                ));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]

@@ -35,7 +35,8 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let config = load(&self.config)?;
+        let config = Config::load(&self.config).map_err(|error| unusable(&error))?;
+        warn(&self.config.display().to_string(), &config);
         if self.print {
             let text = to_yaml(&config.effective())?;
             let mut stdout = io::stdout().lock();
@@ -51,24 +52,21 @@ impl Check {
     }
 }
 
-/// Reads a configuration and tells its warnings.
-pub(super) fn load(path: &std::path::Path) -> Result<Config, Failure> {
-    let config = Config::load(path).map_err(|error| unusable(&error))?;
+/// Tells what works and may not be meant.
+pub(super) fn warn(file: &str, config: &Config) {
     for warning in &config.warnings {
-        let text = format!("warning: {}: {warning}", path.display());
-        note(&printable(&text));
+        note(&printable(&format!("warning: {file}: {warning}")));
     }
-    Ok(config)
 }
 
-fn unusable(error: &ConfigError) -> Failure {
+pub(super) fn unusable(error: &ConfigError) -> Failure {
     error.lines().fold(
         Failure::usage("the configuration cannot be used"),
         Failure::because,
     )
 }
 
-fn to_yaml(value: &Value) -> Result<String, Failure> {
+pub(super) fn to_yaml(value: &Value) -> Result<String, Failure> {
     serde_saphyr::to_string(value)
-        .map_err(|error| Failure::runtime("the configuration cannot be printed").caused_by(&error))
+        .map_err(|error| Failure::runtime("this cannot be printed as YAML").caused_by(&error))
 }

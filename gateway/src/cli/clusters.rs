@@ -1,6 +1,5 @@
 //! `clusters`: a cluster's gateway clusters, and how they change.
 
-use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::live::{Event, Live, LiveConfig, endpoint_slices, services};
 use super::demo::Demo;
 use super::failure::Failure;
 use super::output::{Style, printable};
+use super::signals::Stop;
 use super::{EXIT_CODES, Output, Translation, namespace, note};
 
 const EXAMPLES: &str = "\
@@ -110,7 +110,7 @@ impl Clusters {
         if let Some(context) = &self.context {
             builder = builder.context(context);
         }
-        let stop = stopped()?;
+        let mut stop = Stop::listen()?;
         if self.demo {
             note("showing the embedded demo cluster; Ctrl-C ends it");
         } else if !builder.is_configured() {
@@ -122,7 +122,7 @@ impl Clusters {
         } else {
             return tokio::select! {
                 outcome = self.watch(builder) => outcome,
-                () = stop => Ok(()),
+                () = stop.next() => Ok(()),
             };
         }
         let demo = Demo::new();
@@ -134,7 +134,7 @@ impl Clusters {
         tokio::select! {
             outcome = self.follow(&client) => outcome,
             Err(error) = demo.play(&cluster) => Err(broken_demo(&error)),
-            () = stop => Ok(()),
+            () = stop.next() => Ok(()),
         }
     }
 
@@ -253,7 +253,7 @@ impl View {
 }
 
 /// Why there is no client, or no answer to its first question.
-fn refused(error: &ClientError) -> Failure {
+pub(super) fn refused(error: &ClientError) -> Failure {
     let failure = if error.is_unknown_context() {
         Failure::usage("there is no such context")
     } else if error.is_configuration() || error.is_not_configured() {
@@ -295,30 +295,8 @@ fn unsynced(errors: &[SyncError]) -> Failure {
         .fold(failure, |failure, error| failure.because(error.to_string()))
 }
 
-fn broken_demo(error: &kubedex::fake::FakeError) -> Failure {
+pub(super) fn broken_demo(error: &kubedex::fake::FakeError) -> Failure {
     Failure::runtime("the demo cluster refuses its script").caused_by(error)
-}
-
-/// Ends with the first signal to stop.
-#[cfg(unix)]
-fn stopped() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ends with the first signal to stop.
-#[cfg(not(unix))]
-fn stopped() -> Result<impl Future<Output = ()>, Failure> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }
 
 #[cfg(test)]

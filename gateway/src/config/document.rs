@@ -67,6 +67,12 @@ impl Document {
         self.root.at(path).is_some()
     }
 
+    /// Whether a value stands there.
+    fn has_value(&self, path: &Path) -> bool {
+        let node = self.root.at(path);
+        node.is_some_and(|node| !matches!(node.value, Value::Null))
+    }
+
     /// Faults for all keys of a mapping but these, and for what is no mapping.
     pub(super) fn allow(&mut self, path: &Path, known: &[&str]) {
         let Some(node) = self.root.at(path) else {
@@ -88,8 +94,31 @@ impl Document {
         }
     }
 
-    /// Reads what stands there; a key with nothing after it, and also an absent one, reads as an empty mapping. `None` if it
-    /// is wrong, which is noted.
+    /// The paths of a list's elements. What is no list is a fault; an absent one is empty.
+    pub(super) fn items(&mut self, path: &Path) -> Vec<Path> {
+        match self.root.at(path).map(|node| &node.value) {
+            Some(Value::List(items)) => items
+                .iter()
+                .map(|(number, _)| path.index(*number))
+                .collect(),
+            None | Some(Value::Null) => Vec::new(),
+            Some(_) => {
+                self.fault(path, "a list is wanted here");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Reads what stands there. `None` if it is wrong, which is noted, or absent.
+    pub(super) fn read<T: DeserializeOwned>(&mut self, path: &Path) -> Option<T> {
+        if self.has_value(path) {
+            self.read_present(path)
+        } else {
+            None
+        }
+    }
+
+    /// As [`Document::read`]; a key with nothing after it, and also an absent one, reads as an empty mapping.
     pub(super) fn read_section<T: DeserializeOwned>(&mut self, path: &Path) -> Option<T> {
         if self.has(path) {
             return self.read_present(path);

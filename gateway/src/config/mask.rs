@@ -16,7 +16,7 @@ const SECRET: [&str; 6] = [
 ];
 
 /// Masks in place: values under telling names, passwords in URLs, and `name=secret` in arguments.
-pub fn mask(value: &mut Value) {
+pub(super) fn mask(value: &mut Value) {
     match value {
         Value::Object(entries) => {
             for (name, value) in entries {
@@ -48,6 +48,20 @@ pub fn mask(value: &mut Value) {
                 *text = masked;
             }
         }
+        _ => {}
+    }
+}
+
+/// Leaves out what is not set: nothing, and empty lists, which are not written down either.
+pub(super) fn drop_absent(value: &mut Value) {
+    match value {
+        Value::Object(entries) => {
+            entries.retain(|_, value| {
+                !value.is_null() && value.as_array().is_none_or(|it| !it.is_empty())
+            });
+            entries.values_mut().for_each(drop_absent);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_absent),
         _ => {}
     }
 }

@@ -47,6 +47,23 @@ impl Path {
         Self(steps)
     }
 
+    /// From its printed form; keys that have dots or brackets in them are not told apart.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut path = Self::default();
+        for part in text.split('.') {
+            let (key, indexes) = part.split_once('[').unwrap_or((part, ""));
+            if !key.is_empty() {
+                path = path.key(key);
+            }
+            for index in indexes.split(['[', ']']) {
+                if let Ok(index) = index.parse() {
+                    path = path.index(index);
+                }
+            }
+        }
+        path
+    }
+
     /// This way, and then another.
     pub(super) fn join(&self, rest: &Self) -> Self {
         Self(self.0.iter().chain(&rest.0).cloned().collect())

@@ -88,25 +88,128 @@ fn what_is_no_configuration_at_all_is_refused_in_one_line() {
 fn listeners_must_not_be_in_each_others_way_and_an_open_admin_api_is_warned_of() {
     let found = faults("health: {listen: '0.0.0.0:9911'}");
     assert!(found[0].contains("admin.listen: 127.0.0.1:9911 is taken by health.listen"));
-    let open = config("admin: {listen: '0.0.0.0:9911'}");
+    let publish = "publish: [{format: json, stdout: {}}]\n";
+    let open = config(&format!("admin: {{listen: '0.0.0.0:9911'}}\n{publish}"));
     assert_eq!(open.warnings.len(), 1);
     assert!(
         open.warnings[0]
             .to_string()
             .starts_with("line 1, column 17: admin.listen: ")
     );
-    assert!(
-        config("health: {listen: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0'}")
-            .warnings
-            .is_empty()
-    );
+    let free = "health: {listen: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0'}\n";
+    assert!(config(&format!("{free}{publish}")).warnings.is_empty());
 }
 
 #[test]
 fn the_effective_configuration_reads_as_the_same_one() {
-    let written =
-        "discovery: {namespaces: [shop], ip_family: IPv6}\nleader_election: {identity: me}";
+    let written = "\
+discovery: {namespaces: [shop], ip_family: IPv6, guard: {max_loss: 30%}, coalescing: 1s}
+static: [{name: a, endpoints: [{address: '::1', port: 80}]}, {name: b}]
+publish:
+- {format: json, stdout: {}}
+- {format: traefik, options: {name_prefix: x/}, directory: {path: /a, mode: '0640', command: [a, b]}, leader_only: true}
+leader_election: {identity: me}
+";
     let first = config(written);
     let printed = first.effective().to_string();
     assert_eq!(config(&printed), first, "{printed}");
+}
+
+#[test]
+fn the_least_configuration_is_one_line() {
+    let config = config("publish: [{format: json, stdout: {}}]");
+    assert_eq!(config.publish[0].name, "json-stdout");
+    assert_eq!(config.publish[0].sink, SinkConfig::Stdout);
+    assert!(config.warnings.is_empty());
+    let nothing = self::config("cluster: {demo: true}");
+    assert!(
+        nothing.warnings[0]
+            .reason()
+            .starts_with("nothing is published")
+    );
+}
+
+#[test]
+fn each_publication_has_a_name_of_its_own() {
+    let config = config(
+        "publish: [{format: json, stdout: {}}, {format: json, stdout: {}}, {format: json, name: json-stdout-2, stdout: {}}]",
+    );
+    let names: Vec<_> = config.publish.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["json-stdout", "json-stdout-3", "json-stdout-2"]);
+    let found = faults(
+        "publish: [{format: json, name: a, stdout: {}}, {format: json, name: a, stdout: {}}]",
+    );
+    assert!(found[0].contains("publish[1].name: another publication is called `a`"));
+}
+
+#[test]
+fn faults_of_publications_and_static_clusters_are_told_together() {
+    let text = "\
+publish:
+- format: traefick
+  stdout: {}
+- format: json
+- {format: json, stdout: {}, directory: {path: x}}
+- {format: json, options: {x: 1}, dir: {}}
+- {format: envoy, stdout: {}}
+- {format: nginx, options: {keepalive: 0}, directory: {path: a/b}}
+- {format: json, directory: {path: a//b/}, leader_only: true}
+static:
+- {name: a, endpoints: [{address: 300.0.0.1, port: 80}]}
+- {name: a, endpoints: [{address: 10.0.0.1, port: 0}]}
+";
+    let found = faults(text);
+    for (line, said) in [
+        (
+            2,
+            "publish[0].format: `traefick` is not one of backends, envoy, haproxy, json, nginx, prometheus, traefik, did you mean `traefik`?",
+        ),
+        (
+            4,
+            "publish[1]: say where to write, by one of stdout, directory",
+        ),
+        (5, "publish[2].directory: there is a sink already"),
+        (
+            6,
+            "publish[3].options.x: there is no key `x`; nothing is set here",
+        ),
+        (6, "publish[3].dir: there is no key `dir`"),
+        (11, "static[0].endpoints[0].address: "),
+        (12, "static[1].name: static[0] has the same name"),
+        (12, "static[1].endpoints[0].port: "),
+    ] {
+        let is_there = found
+            .iter()
+            .any(|fault| fault.contains(&format!("line {line}, ")) && fault.contains(said));
+        assert!(is_there, "line {line}: {said} in {found:#?}");
+    }
+    let found = faults(
+        "publish:\n- {format: envoy, stdout: {}}\n\
+         - {format: nginx, options: {keepalive: 0}, directory: {path: a/b}}\n\
+         - {format: json, directory: {path: a//b/}, leader_only: true}\n",
+    );
+    for said in [
+        "line 2, column 3: publish[0].options.root: ",
+        "line 3, column 40: publish[1].options.keepalive: ",
+        "line 4, column 29: publish[2].directory: nginx-directory writes there already",
+        "line 4, column 57: publish[2].leader_only: there is no `leader_election`",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault.contains(said)),
+            "{said} in {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_needs_a_restart_is_kept_and_named() {
+    let first = config("publish: [{format: json, stdout: {}}]");
+    let second = config(
+        "admin: {listen: '127.0.0.1:1'}\nstatic: [{name: a}]\ndiscovery: {guard: off}\n\
+         publish: [{format: traefik, stdout: {}}]",
+    );
+    let (next, needs_restart) = first.reloaded(second.clone());
+    assert_eq!(needs_restart, ["publish", "admin"]);
+    assert_eq!(next.engine(), second.engine());
+    assert_eq!((&next.publish, next.admin), (&first.publish, first.admin));
 }

@@ -58,3 +58,50 @@ fn check_takes_what_can_be_used_and_prints_it_with_every_default() {
     assert_eq!((quiet.code(), &*quiet.stdout), (Some(0), ""));
     assert!(quiet.stderr.contains("it can be used"));
 }
+
+/// The block of YAML in the README's reference.
+fn reference() -> String {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let text = fs::read_to_string(readme).unwrap();
+    let (_, after) = text.split_once("read by a test. -->\n```yaml\n").unwrap();
+    after.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_reference_in_the_readme_is_taken_and_names_every_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    fs::write(&file, reference()).unwrap();
+    let outcome = check(&file, &["--print"]);
+    assert_eq!(outcome.code(), Some(0), "{}", outcome.stderr);
+    // What it does not name is there by default, and so would be printed.
+    for line in outcome.stdout.lines() {
+        let Some((key, _)) = line.trim_start().trim_start_matches("- ").split_once(':') else {
+            continue;
+        };
+        let is_option = ["client_ip_affinity", "default_protocol", "name_prefix"].contains(&key);
+        assert!(
+            is_option || reference().contains(&format!("{key}:")),
+            "{key} is not in the README"
+        );
+    }
+}
+
+#[test]
+fn the_examples_can_be_used() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let mut examples = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            let outcome = check(&path, &[]);
+            assert_eq!(outcome.code(), Some(0), "{}", outcome.stderr);
+            assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
+            examples += 1;
+        }
+    }
+    assert!(examples > 0);
+}

@@ -11,6 +11,7 @@ mod outputs;
 mod properties;
 mod render;
 mod scale;
+mod service;
 mod sinks;
 mod vectors;
 #[cfg(feature = "xds")]

@@ -1,0 +1,61 @@
+//! The parts of the service that those see who ask about it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kubedex::leader_election::LeaderElector;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Connection, Engine};
+use crate::publication::Publication;
+use crate::publish::Snapshots;
+
+use super::reload;
+use super::view::View;
+
+/// The running parts.
+pub(super) struct Shared {
+    pub(super) engine: Arc<Engine>,
+    pub(super) snapshots: Snapshots,
+    /// In the order of the configuration.
+    pub(super) publications: Vec<(Arc<str>, Publication)>,
+    pub(super) elector: Option<LeaderElector>,
+    /// The configuration file.
+    pub(super) file: PathBuf,
+    pub(super) configuration: watch::Receiver<reload::State>,
+    /// To the reloader.
+    pub(super) reloads: mpsc::Sender<reload::Request>,
+    /// Cancelled when the service begins to stop.
+    pub(super) stopping: CancellationToken,
+}
+
+impl Shared {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Why a restart would help; `None` if all is well.
+    pub(super) fn unhealthy(&self) -> Option<String> {
+        let elector = self.elector.as_ref();
+        if let Some(Err(error)) = elector.map(|elector| elector.health().check()) {
+            return Some(error.to_string());
+        }
+        let stopped = self.engine.status().connection == Connection::Stopped;
+        (stopped && !self.is_stopping()).then(|| "discovery has ended".to_owned())
+    }
+
+    pub(super) fn view(&self) -> View {
+        View {
+            published: self.snapshots.newest(),
+            engine: self.engine.status(),
+            publications: self
+                .publications
+                .iter()
+                .map(|(name, publication)| (Arc::clone(name), publication.status()))
+                .collect(),
+            reloads: self.configuration.borrow().status.clone(),
+            leads: self.elector.as_ref().map(LeaderElector::is_leading),
+        }
+    }
+}

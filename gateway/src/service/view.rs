@@ -1,0 +1,22 @@
+//! What the service is at one moment: plain data, for metrics and readiness.
+
+use std::sync::Arc;
+
+use crate::engine;
+use crate::publication;
+use crate::publish::Published;
+
+use super::reload;
+
+/// What the service is at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    /// The newest snapshot.
+    pub(super) published: Option<Arc<Published>>,
+    pub(super) engine: engine::Status,
+    /// By name, in the order of the configuration.
+    pub(super) publications: Vec<(Arc<str>, publication::Status)>,
+    pub(super) reloads: reload::Status,
+    /// Whether this replica leads; `None` if there is no election.
+    pub(super) leads: Option<bool>,
+}

@@ -1,0 +1,116 @@
+//! How it starts and how it ends.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::process::{LISTEN, Service, folder, until};
+use crate::binary::run;
+
+const DEMO: &str = "\
+cluster: {demo: true}
+publish:
+- {format: json, directory: {path: '{folder}/json'}}
+- {format: traefik, directory: {path: '{folder}/traefik'}}
+";
+
+#[tokio::test]
+async fn the_demo_is_published_to_every_sink_and_ends_in_order_with_sigterm() {
+    let service = Service::start(DEMO).await;
+    service.ready().await;
+    let document = until("the first publication", async || {
+        service.file("json/clusters.json")
+    })
+    .await;
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["clusters"][0]["name"], "k8s/shop/api:http");
+    until("the other one", async || {
+        service.file("traefik/kubedex.yaml")
+    })
+    .await;
+    until("a change", async || {
+        let changed: Value = serde_json::from_str(&service.file("json/clusters.json")?).ok()?;
+        (changed["hash"] != document["hash"]).then_some(())
+    })
+    .await;
+    service.signal("-TERM");
+    let (status, log, folder) = service.end().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+    assert!(folder.path().join("json/clusters.json").exists());
+}
+
+#[test]
+fn a_bounded_run_ends_by_itself_and_prints_what_is_published() {
+    let (_folder, path) = folder("cluster: {demo: true}\npublish: [{format: json, stdout: {}}]\n");
+    let begin = Instant::now();
+    let outcome = run(["run", "--for", "2s", "--config", path.to_str().unwrap()]);
+    assert_eq!(outcome.code(), Some(0), "{}", outcome.stderr);
+    assert!(begin.elapsed() >= Duration::from_secs(2));
+    let first: Value = serde_json::from_str(outcome.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(first["clusters"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn what_is_wrong_with_the_configuration_ends_it_with_2_before_anything_starts() {
+    let (folder, path) = folder(
+        "cluster: {demo: true}\npublish:\n- {format: json, directory: {path: '{folder}/out', mood: 1}}\n- {format: jsn, stdout: {}}\n",
+    );
+    let outcome = run(["run", "--config", path.to_str().unwrap()]);
+    assert_eq!(outcome.code(), Some(2));
+    assert!(
+        outcome.stderr.contains("publish[0].directory.mood: "),
+        "{}",
+        outcome.stderr
+    );
+    assert!(
+        outcome.stderr.contains("publish[1].format: "),
+        "{}",
+        outcome.stderr
+    );
+    assert!(!folder.path().join("out").exists());
+    let (_folder, path) = self::folder(
+        "cluster: {kubeconfig: /nonexistent/config}\npublish: [{format: json, stdout: {}}]\n",
+    );
+    let outcome = run(["run", "--config", path.to_str().unwrap()]);
+    assert_eq!(outcome.code(), Some(2), "{}", outcome.stderr);
+}
+
+#[test]
+fn an_address_that_is_taken_is_named_with_its_field_and_ends_it_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let (folder, path) = folder("");
+    let config = LISTEN.replacen("127.0.0.1:0", &address.to_string(), 1);
+    let config =
+        format!("{config}cluster: {{demo: true}}\npublish: [{{format: json, stdout: {{}}}}]\n");
+    std::fs::write(&path, config).unwrap();
+    let outcome = run(["run", "--config", path.to_str().unwrap()]);
+    assert_eq!(outcome.code(), Some(1));
+    let said = format!("health.listen: cannot listen on {address}");
+    assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_what_does_not_end() {
+    // The command hangs, so that the last publication does.
+    let service = Service::start(
+        "cluster: {demo: true}\npublish:\n- {format: json, directory: {path: '{folder}/json', \
+         command: [sleep, '60'], command_timeout: 60s}}\n",
+    )
+    .await;
+    until("a write", async || service.file("json/clusters.json")).await;
+    service.signal("-INT");
+    until("it stops", async || {
+        service.log().contains("stopping").then_some(())
+    })
+    .await;
+    let begin = Instant::now();
+    service.signal("-INT");
+    let (status, log, _folder) = service.end().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("by a second signal"), "{log}");
+    assert!(begin.elapsed() < Duration::from_secs(8), "at once");
+}
