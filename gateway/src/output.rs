@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::model::{Cluster, Problem, ProblemKind, Snapshot, Subject};
+use crate::model::{Cluster, Problem, ProblemKind, SessionAffinity, Snapshot, Subject};
 
 /// Renders snapshots for one kind of consumer.
 pub trait Output: fmt::Debug + Send {
@@ -87,6 +87,15 @@ impl Rendering {
             problems,
         }
     }
+}
+
+/// What becomes of affinity to client addresses where there is nothing but a hash.
+fn hashed(affinity: SessionAffinity) -> String {
+    let SessionAffinity::ClientIp { timeout } = affinity;
+    format!(
+        "a client keeps its endpoint by a hash of its address, not for {} s: some move when endpoints come or go",
+        timeout.as_secs()
+    )
 }
 
 /// What an output cannot say about a cluster, and what it does instead.

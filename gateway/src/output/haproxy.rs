@@ -6,6 +6,7 @@
 mod config;
 mod slots;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -54,19 +55,17 @@ impl Output for Haproxy {
 /// Renders a snapshot, with the slots that follow from those of the last one.
 pub fn render(config: &HaproxyConfig, snapshot: &Snapshot, last: &Slots) -> (Rendering, Slots) {
     let least = usize::from(config.min_slots);
-    let is_written = |cluster: &Cluster| backend(config, cluster).is_ok();
-    let slots = last.next(snapshot, least, is_written);
+    let mut slots = Slots::default();
     let mut text = "# Written by kubedex-gateway; changes are overwritten.\n".to_owned();
     let mut problems = Vec::new();
     for cluster in snapshot.clusters() {
         match backend(config, cluster) {
             Ok(backend) => {
-                if backend.lacks_tls() {
-                    let what =
-                        "TLS to its endpoints needs the option `tls`; its servers are disabled";
-                    problems.push(problem(cluster, what));
-                }
-                backend.write(&mut text, slots.of(&cluster.name));
+                let assigned = last.follow(cluster, least);
+                backend.write(&mut text, &assigned);
+                let lacks = backend.lacks().into_iter();
+                problems.extend(lacks.map(|what| problem(cluster, what)));
+                slots.keep(cluster, assigned);
             }
             Err(what) => problems.push(problem(cluster, what)),
         }
@@ -121,6 +120,25 @@ fn backend<'a>(config: &'a HaproxyConfig, cluster: &'a Cluster) -> Result<Backen
 }
 
 impl Backend<'_> {
+    /// What the backend does not do as the cluster wants it.
+    fn lacks(&self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if self.lacks_tls() {
+            lacks.push(
+                "TLS to its endpoints needs the option `tls`; its servers are disabled".into(),
+            );
+        }
+        if let Some(SessionAffinity::ClientIp { timeout }) = self.cluster.session_affinity
+            && timeout.as_secs() > LONGEST_MEMORY
+        {
+            let asked = timeout.as_secs();
+            lacks.push(format!(
+                "a silent client is remembered for {LONGEST_MEMORY} s at most, not for {asked} s"
+            ));
+        }
+        lacks
+    }
+
     fn lacks_tls(&self) -> bool {
         self.wire == Wire::Https && self.config.tls.is_none()
     }
@@ -166,7 +184,7 @@ impl Backend<'_> {
 
     fn write_servers(&self, text: &mut String, slots: &[Option<SocketAddr>]) {
         let disabled = if self.lacks_tls() { " disabled" } else { "" };
-        let draining: Vec<_> = self
+        let draining: HashSet<SocketAddr> = self
             .cluster
             .served()
             .filter(|(_, drains)| *drains)

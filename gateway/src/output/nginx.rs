@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::escape::{NGINX, comment};
 use super::wire::{DefaultProtocol, Wire};
-use super::{ConfigError, File, Output, Rendering, inexpressible};
+use super::{ConfigError, File, Output, Rendering, hashed, inexpressible};
 use crate::model::{Cluster, Problem, Snapshot};
 
 /// How upstreams are written.
@@ -118,6 +118,11 @@ impl Output for Nginx {
                 &mut stream
             };
             self.upstream(text, cluster, &name, wire);
+            problems.extend(
+                cluster
+                    .session_affinity
+                    .map(|affinity| problem(cluster, hashed(affinity))),
+            );
         }
         let files = vec![
             File::text("http.conf", "text/plain", http),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::escape::TRAEFIK;
 use super::wire::{DefaultProtocol, Wire};
-use super::{File, Output, Rendering, inexpressible, quoted};
+use super::{File, Output, Rendering, hashed, inexpressible, quoted};
 use crate::model::{Cluster, Problem, Snapshot};
 
 /// How services for Traefik are written.
@@ -90,23 +90,21 @@ impl Traefik {
     }
 
     fn problem(&self, cluster: &Cluster, wire: Option<Wire>) -> Option<Problem> {
-        let what = match wire {
-            None => {
+        let what = match (wire, cluster.session_affinity) {
+            (None, _) => {
                 let protocol = &cluster.protocol;
                 format!("there are no services for {protocol}; the cluster is left out")
             }
-            Some(wire) if cluster.session_affinity.is_some() => match wire {
-                Wire::Tcp | Wire::Udp => {
-                    "TCP and UDP services have no session affinity; clients go to any server".into()
-                }
-                _ if self.keeps_clients(cluster) => return None,
-                _ => {
-                    "affinity to client addresses needs the option `client_ip_affinity: hrw` and Traefik 3.5; \
-                     clients go to any server"
-                        .into()
-                }
-            },
-            Some(_) => return None,
+            (Some(_), None) => return None,
+            (Some(Wire::Tcp | Wire::Udp), Some(_)) => {
+                "TCP and UDP services have no session affinity; clients go to any server".into()
+            }
+            (Some(_), Some(affinity)) if self.keeps_clients(cluster) => hashed(affinity),
+            (Some(_), Some(_)) => {
+                "affinity to client addresses needs the option `client_ip_affinity: hrw` and Traefik 3.5; \
+                 clients go to any server"
+                    .into()
+            }
         };
         Some(inexpressible("traefik", cluster, what))
     }

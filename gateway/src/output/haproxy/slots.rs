@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Cluster, Endpoint, Snapshot};
+use crate::model::{Cluster, Endpoint};
 
 /// The slots of all clusters, by the clusters' names. Its serde form is what is kept over a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -28,24 +28,14 @@ impl Slots {
         self.clusters.get(cluster).map_or(&[], |slots| &**slots)
     }
 
-    /// The slots for a snapshot that follows: of each cluster that is written at least `least`.
-    pub(super) fn next<'a>(
-        &self,
-        snapshot: &'a Snapshot,
-        least: usize,
-        is_written: impl Fn(&'a Cluster) -> bool,
-    ) -> Self {
-        let clusters = snapshot
-            .clusters()
-            .filter(|cluster| is_written(cluster))
-            .map(|cluster| {
-                let before = self.clusters.get(&cluster.name);
-                let slots = assign(before, cluster, least);
-                (Arc::clone(&cluster.name), slots)
-            });
-        Self {
-            clusters: clusters.collect(),
-        }
+    /// The slots of a cluster as it is now, `least` or more.
+    pub(super) fn follow(&self, cluster: &Cluster, least: usize) -> ClusterSlots {
+        assign(self.clusters.get(&cluster.name), cluster, least)
+    }
+
+    /// Remembers the slots of a cluster.
+    pub(super) fn keep(&mut self, cluster: &Cluster, slots: ClusterSlots) {
+        self.clusters.insert(Arc::clone(&cluster.name), slots);
     }
 }
 
@@ -108,7 +98,7 @@ mod tests {
     use super::*;
     use crate::model::{Protocol, State};
 
-    fn snapshot(hosts: &[u8]) -> Snapshot {
+    fn next(slots: &Slots, least: usize, hosts: &[u8]) -> Slots {
         let endpoint = |host: &u8| Endpoint {
             address: [10, 0, 0, *host].into(),
             port: 80,
@@ -116,16 +106,13 @@ mod tests {
             zone: None,
             node: None,
         };
-        let mut edit = Snapshot::default().edit();
-        edit.upsert(Arc::new(Cluster {
+        let cluster = Cluster {
             endpoints: hosts.iter().map(endpoint).collect(),
             ..Cluster::new("x", Protocol::Tcp)
-        }));
-        edit.finish().unwrap_or_default()
-    }
-
-    fn next(slots: &Slots, hosts: &[u8]) -> Slots {
-        slots.next(&snapshot(hosts), 2, |_| true)
+        };
+        let mut next = Slots::default();
+        next.keep(&cluster, slots.follow(&cluster, least));
+        next
     }
 
     fn hosts(slots: &Slots) -> Vec<u8> {
@@ -138,33 +125,33 @@ mod tests {
 
     #[test]
     fn an_endpoint_keeps_its_slot_and_a_new_one_takes_the_first_that_is_free() {
-        let slots = next(&Slots::default(), &[5, 3, 9]);
+        let slots = next(&Slots::default(), 2, &[5, 3, 9]);
         assert_eq!(hosts(&slots), [5, 3, 9, 0]);
-        let slots = next(&slots, &[9, 5]);
+        let slots = next(&slots, 2, &[9, 5]);
         assert_eq!(hosts(&slots), [5, 0, 9, 0]);
-        let slots = next(&slots, &[1, 2, 5, 9]);
+        let slots = next(&slots, 2, &[1, 2, 5, 9]);
         assert_eq!(hosts(&slots), [5, 1, 9, 2]);
-        let slots = next(&slots, &[1, 2, 3, 5, 9]);
+        let slots = next(&slots, 2, &[1, 2, 3, 5, 9]);
         assert_eq!(hosts(&slots), [5, 1, 9, 2, 3, 0, 0, 0]);
     }
 
     #[test]
     fn slots_shrink_late_and_never_below_one_in_use() {
         let many: Vec<u8> = (1..=16).collect();
-        let slots = next(&Slots::default(), &many);
+        let slots = next(&Slots::default(), 2, &many);
         assert_eq!(hosts(&slots).len(), 16);
-        assert_eq!(hosts(&next(&slots, &[1, 2, 3, 4, 5])).len(), 16);
-        assert_eq!(hosts(&next(&slots, &[1, 2, 3, 4])).len(), 4);
-        assert_eq!(hosts(&next(&slots, &[1, 6])).len(), 8);
-        assert_eq!(hosts(&next(&slots, &[16])).len(), 16);
-        assert_eq!(hosts(&next(&slots, &[])), [0, 0]);
+        assert_eq!(hosts(&next(&slots, 2, &[1, 2, 3, 4, 5])).len(), 16);
+        assert_eq!(hosts(&next(&slots, 2, &[1, 2, 3, 4])).len(), 4);
+        assert_eq!(hosts(&next(&slots, 2, &[1, 6])).len(), 8);
+        assert_eq!(hosts(&next(&slots, 2, &[16])).len(), 16);
+        assert_eq!(hosts(&next(&slots, 2, &[])), [0, 0]);
     }
 
     #[test]
     fn what_a_file_says_twice_counts_once() {
         let text = r#"{"clusters":{"x":["10.0.0.1:80","10.0.0.1:80",null],"gone":[null]}}"#;
         let slots: Slots = serde_json::from_str(text).unwrap();
-        let slots = next(&slots, &[1, 2]);
+        let slots = next(&slots, 2, &[1, 2]);
         assert_eq!(hosts(&slots), [1, 2, 0, 0]);
         assert_eq!(
             serde_json::to_string(&slots).unwrap(),
@@ -178,12 +165,11 @@ mod tests {
             least in 1usize..10,
             steps in prop::collection::vec(prop::collection::hash_set(1u8..40, 0..40), 1..12),
         ) {
-            let next = |slots: &Slots, hosts: &[u8]| slots.next(&snapshot(hosts), least, |_| true);
             let mut slots = Slots::default();
             for step in steps {
                 let step: Vec<u8> = step.into_iter().collect();
                 let before = hosts(&slots);
-                slots = next(&slots, &step);
+                slots = next(&slots, least, &step);
                 let after = hosts(&slots);
                 let mut found: Vec<u8> = after.iter().copied().filter(|host| *host != 0).collect();
                 found.sort_unstable();
@@ -194,7 +180,7 @@ mod tests {
                     prop_assert_eq!(after[place], *host);
                 }
                 prop_assert!(after.len() == least || (after.len().is_power_of_two() && after.len() > least));
-                prop_assert_eq!(&next(&slots, &step), &slots);
+                prop_assert_eq!(&next(&slots, least, &step), &slots);
             }
         }
     }

@@ -125,7 +125,10 @@ pub(super) fn full() -> Snapshot {
             ),
             10_800,
         ),
-        sticky(cluster("k8s/shop/mq:amqp", "amqp", &["10.0.13.1:5672"]), 60),
+        sticky(
+            cluster("k8s/shop/mq:amqp", "amqp", &["10.0.13.1:5672"]),
+            5_000_000,
+        ),
         sticky(
             over(
                 "UDP",

@@ -71,7 +71,7 @@ fn nginx_routes_to_the_endpoints_and_follows_a_reload() {
     let port = consumer::free_port();
     let location =
         |name: &str| format!("location /{name} {{ proxy_pass http://k8s.shop.{name}_http; }}");
-    let locations = ["api", "cart", "empty"].map(location).join("\n");
+    let locations = ["api", "cart", "empty", "gone"].map(location).join("\n");
     write_config(
         path,
         &format!("server {{ listen 127.0.0.1:{port};\n{locations}\n}}"),
@@ -83,6 +83,7 @@ fn nginx_routes_to_the_endpoints_and_follows_a_reload() {
             cluster("k8s/shop/api:http", "http", &[&address]),
             sticky(cluster("k8s/shop/cart:http", "http", &[&address]), 60),
             cluster("k8s/shop/empty:http", "http", &[]),
+            sticky(cluster("k8s/shop/gone:http", "http", &[]), 60),
         ])
     };
     let answers = |path: &str, name: &str| {
@@ -99,6 +100,7 @@ fn nginx_routes_to_the_endpoints_and_follows_a_reload() {
     answers("/api", "one");
     answers("/cart", "one");
     assert_eq!(consumer::get(port, "/empty").0, 502);
+    assert_eq!(consumer::get(port, "/gone").0, 502);
 
     // For a moment the old worker serves beside the new one.
     consumer::write(&mut output, &served_by(&two), path);

@@ -1,11 +1,15 @@
 //! Traefik itself on what is written for it.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
 use kubedex_gateway::model::Snapshot;
+use kubedex_gateway::output::Output;
 use kubedex_gateway::output::traefik::{ClientIpAffinity, Traefik, TraefikConfig};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::consumer::{self, Backend, Running};
@@ -92,6 +96,101 @@ fn servers<'a>(services: &'a [Value], name: &str, key: &str) -> Vec<&'a str> {
         .flatten()
         .map(|server| server[key].as_str().unwrap());
     addresses.collect()
+}
+
+/// The part of Traefik's dynamic configuration that is written: the maps and lists may not be empty, but for `servers`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    http: Option<Section<Http>>,
+    tcp: Option<Section<Stream>>,
+    udp: Option<Section<Stream>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Section<T> {
+    services: BTreeMap<String, T>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Http {
+    load_balancer: HttpLoadBalancer,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct HttpLoadBalancer {
+    strategy: Option<String>,
+    servers_transport: Option<String>,
+    servers: Vec<Url>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Url {
+    url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Stream {
+    load_balancer: StreamLoadBalancer,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreamLoadBalancer {
+    servers: Vec<Address>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    address: SocketAddr,
+}
+
+fn document(config: TraefikConfig, snapshot: &Snapshot) -> Document {
+    let rendering = Traefik::new(config).render(snapshot, None);
+    serde_saphyr::from_slice(&rendering.files[0].bytes).unwrap()
+}
+
+#[test]
+fn the_document_is_made_as_the_reference_of_the_file_provider_says() {
+    let config = TraefikConfig {
+        client_ip_affinity: ClientIpAffinity::Hrw,
+        servers_transport: Some("a\"b: c#\u{85}@file".into()),
+        ..TraefikConfig::default()
+    };
+    let found = document(config, &fixture::full());
+    let http = found.http.unwrap().services;
+    assert_eq!(http.len(), 16);
+    for (name, service) in &http {
+        let Http { load_balancer } = service;
+        for Url { url } in &load_balancer.servers {
+            let (scheme, socket) = url.split_once("://").unwrap();
+            assert!(["http", "https", "h2c"].contains(&scheme), "{url}");
+            assert!(socket.parse::<SocketAddr>().is_ok(), "{url}");
+        }
+        let is_sticky = name == "k8s/shop/cart:http";
+        assert_eq!(
+            load_balancer.strategy.as_deref(),
+            is_sticky.then_some("hrw")
+        );
+        let transport = (name == "k8s/shop/pay:https").then_some("a\"b: c#\u{85}@file");
+        assert_eq!(load_balancer.servers_transport.as_deref(), transport);
+    }
+    assert!(http["k8s/shop/empty:http"].load_balancer.servers.is_empty());
+    let tcp = found.tcp.unwrap().services;
+    assert_eq!(tcp.len(), 5);
+    assert!(tcp["k8s/shop/empty:redis"].load_balancer.servers.is_empty());
+    let udp = found.udp.unwrap().services;
+    let dns = &udp["k8s/infra/dns:dns"].load_balancer.servers;
+    assert_eq!(dns[1].address.to_string(), "[2001:db8::53]:53");
+
+    let found = document(TraefikConfig::default(), &Snapshot::default());
+    assert!(found.http.is_none() && found.tcp.is_none() && found.udp.is_none());
 }
 
 #[test]
