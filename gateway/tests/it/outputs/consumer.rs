@@ -40,6 +40,14 @@ pub(super) fn write(output: &mut dyn Output, snapshot: &Snapshot, folder: &Path)
     }
 }
 
+/// A block of the documentation, by what stands behind its backticks.
+pub(super) fn snippet(name: &str) -> String {
+    let text = include_str!("../../../docs/outputs.md");
+    let begin = format!("```{name}\n");
+    let (_, rest) = text.split_once(&begin).unwrap();
+    rest.split_once("```\n").unwrap().0.to_owned()
+}
+
 /// Runs a program to its end and returns what it said, which must be that all is well.
 pub(super) fn succeeds(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();

@@ -74,6 +74,29 @@ fn haproxy_takes_the_backends() {
 }
 
 #[test]
+fn haproxy_takes_the_documented_configuration() {
+    let Some(program) = consumer::find("haproxy") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("haproxy.cfg"), consumer::snippet("haproxy")).unwrap();
+    let config = HaproxyConfig {
+        default_server: Some("check inter 2s".into()),
+        peers: Some("gateway".into()),
+        ..HaproxyConfig::default()
+    };
+    consumer::write(&mut haproxy(config), &fixture::full(), path);
+    let mut check = Command::new(program);
+    check.current_dir(path).args(["-L", "edge-1", "-c", "-V"]);
+    let said = consumer::succeeds(check.args(["-f", "haproxy.cfg", "-f", "kubedex.cfg"]));
+    assert!(
+        !said.contains("ALERT") && !said.contains("WARNING"),
+        "{said}"
+    );
+}
+
+#[test]
 fn haproxy_routes_to_the_endpoints_as_they_move() {
     let Some(program) = consumer::find("haproxy") else {
         return;

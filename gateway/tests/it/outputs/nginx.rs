@@ -13,11 +13,15 @@ use super::fixture::{self, cluster, snapshot, sticky};
 /// Where Debian has the stream module, if it is not built in.
 const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-fn write_config(folder: &Path, servers: &str) {
-    let module = match Path::new(STREAM_MODULE).is_file() {
+fn load_module() -> String {
+    match Path::new(STREAM_MODULE).is_file() {
         true => format!("load_module {STREAM_MODULE};\n"),
         false => String::new(),
-    };
+    }
+}
+
+fn write_config(folder: &Path, servers: &str) {
+    let module = load_module();
     let at = folder.display();
     let config = format!(
         "{module}daemon off;\nmaster_process on;\nworker_processes 1;\npid {at}/nginx.pid;\nerror_log {at}/error.log;\n\
@@ -59,6 +63,28 @@ fn nginx_takes_the_upstreams() {
             consumer::succeeds(nginx(&program, folder.path()).arg("-t"));
         }
     }
+}
+
+#[test]
+fn nginx_takes_the_documented_configuration() {
+    let Some(program) = consumer::find("nginx") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display().to_string();
+    let mut config = consumer::snippet("nginx").replace("/etc/nginx/kubedex", &at);
+    // Checking a configuration binds its ports.
+    for port in ["8000", "6379", "5353"] {
+        config = config.replace(
+            &format!("127.0.0.1:{port}"),
+            &format!("127.0.0.1:{}", consumer::free_port()),
+        );
+    }
+    let module = load_module();
+    let config = format!("{module}pid {at}/nginx.pid;\nerror_log {at}/error.log;\n{config}");
+    fs::write(folder.path().join("nginx.conf"), config).unwrap();
+    consumer::write(&mut Nginx::default(), &fixture::full(), folder.path());
+    consumer::succeeds(nginx(&program, folder.path()).arg("-t"));
 }
 
 #[test]

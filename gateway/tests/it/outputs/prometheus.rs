@@ -9,21 +9,14 @@ use kubedex_gateway::output::prometheus::Prometheus;
 use super::{consumer, fixture};
 
 #[test]
-fn promtool_takes_the_targets() {
+fn promtool_takes_the_targets_and_relabels_them_as_documented() {
     let Some(promtool) = consumer::find("promtool") else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let config = r#"
-scrape_configs:
-  - job_name: kubedex
-    file_sd_configs: [{files: [targets.json]}]
-    relabel_configs:
-      - {source_labels: [__meta_kubedex_port], regex: "http|metrics", action: keep}
-      - {source_labels: [__meta_kubedex_state], regex: ready, action: keep}
-      - {source_labels: [__meta_kubedex_cluster], target_label: cluster}
-"#;
+    let config = consumer::snippet("yaml prometheus")
+        .replace("/etc/prometheus/kubedex", &path.display().to_string());
     fs::write(path.join("prometheus.yml"), config).unwrap();
     for snapshot in [fixture::full(), Snapshot::default()] {
         consumer::write(&mut Prometheus, &snapshot, path);
@@ -48,19 +41,10 @@ scrape_configs:
         .unwrap()
         .iter()
         .filter_map(|target| target["labels"].as_object())
-        .filter_map(|labels| labels.get("cluster")?.as_str())
+        .filter_map(|labels| labels.get("service")?.as_str())
         .collect();
-    assert_eq!(
-        kept.iter()
-            .filter(|name| **name == "k8s/shop/api:http")
-            .count(),
-        3
-    );
-    assert_eq!(
-        kept.iter()
-            .filter(|name| **name == "k8s/shop/rolling:http")
-            .count(),
-        2
-    );
-    assert!(!kept.contains(&"k8s/shop/redis:redis"));
+    let targets_of = |service: &str| kept.iter().filter(|name| **name == service).count();
+    assert_eq!(targets_of("api"), 3);
+    assert_eq!(targets_of("rolling"), 2, "one of three drains");
+    assert_eq!(targets_of("redis"), 0, "its port is not asked for");
 }

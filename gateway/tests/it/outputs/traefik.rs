@@ -15,10 +15,10 @@ use serde_json::Value;
 use super::consumer::{self, Backend, Running};
 use super::fixture::{self, cluster, snapshot};
 
-const ROUTERS: &str = r#"
+/// To a service without servers.
+const EMPTY: &str = r#"
 http:
   routers:
-    api: {rule: "PathPrefix(`/api`)", entryPoints: [web], service: "k8s/shop/api:http"}
     empty: {rule: "PathPrefix(`/empty`)", entryPoints: [web], service: "k8s/shop/empty:http"}
 "#;
 
@@ -32,7 +32,9 @@ fn start(program: &Path, folder: &Path) -> (Running, Ports) {
         web: consumer::free_port(),
         admin: consumer::free_port(),
     };
-    fs::write(folder.join("routers.yaml"), ROUTERS).unwrap();
+    let routers = consumer::snippet("yaml traefik-routers");
+    fs::write(folder.join("routers.yaml"), routers).unwrap();
+    fs::write(folder.join("empty.yaml"), EMPTY).unwrap();
     let mut command = Command::new(program);
     command
         .arg("--global.checknewversion=false")
