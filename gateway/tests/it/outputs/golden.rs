@@ -1,6 +1,6 @@
 //! What each output writes, byte for byte.
 //!
-//! `KUBEDEX_UPDATE_GOLDEN=1` writes the files of `tests/data/outputs` anew; otherwise they are compared.
+//! `KUBEDEX_WRITE_GOLDEN=1` writes the files of `tests/data/outputs` anew; otherwise they are compared.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ fn compare(case: &str, output: &mut dyn Output, snapshot: &Snapshot) {
         rendered,
         "{case}: again the same"
     );
-    if std::env::var_os("KUBEDEX_UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("KUBEDEX_WRITE_GOLDEN").is_some() {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         for (name, bytes) in &rendered {

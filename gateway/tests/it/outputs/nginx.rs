@@ -13,22 +13,32 @@ use super::fixture::{self, cluster, snapshot, sticky};
 /// Where Debian has the stream module, if it is not built in.
 const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-fn load_module() -> String {
-    match Path::new(STREAM_MODULE).is_file() {
-        true => format!("load_module {STREAM_MODULE};\n"),
-        false => String::new(),
+/// What begins a configuration that uses the stream module; `None` if there is no such module.
+fn stream_module(program: &Path) -> Option<String> {
+    if Path::new(STREAM_MODULE).is_file() {
+        return Some(format!("load_module {STREAM_MODULE};\n"));
     }
+    let built = consumer::succeeds(Command::new(program).arg("-V"));
+    let is_built_in = built.split_whitespace().any(|word| word == "--with-stream");
+    if !is_built_in {
+        println!("skipped: stream.conf, since this nginx has no stream module");
+    }
+    is_built_in.then(String::new)
 }
 
-fn write_config(folder: &Path, servers: &str) {
-    let module = load_module();
+fn write_config(program: &Path, folder: &Path, servers: &str) {
     let at = folder.display();
+    let module = stream_module(program);
+    let stream = match module {
+        Some(_) => format!("stream {{\ninclude {at}/stream.conf;\n}}\n"),
+        None => String::new(),
+    };
+    let module = module.unwrap_or_default();
     let config = format!(
         "{module}daemon off;\nmaster_process on;\nworker_processes 1;\npid {at}/nginx.pid;\nerror_log {at}/error.log;\n\
          events {{}}\n\
          http {{\naccess_log off;\nclient_body_temp_path {at}/a;\nproxy_temp_path {at}/b;\nfastcgi_temp_path {at}/c;\n\
-         uwsgi_temp_path {at}/d;\nscgi_temp_path {at}/e;\ninclude {at}/http.conf;\n{servers}\n}}\n\
-         stream {{\ninclude {at}/stream.conf;\n}}\n"
+         uwsgi_temp_path {at}/d;\nscgi_temp_path {at}/e;\ninclude {at}/http.conf;\n{servers}\n}}\n{stream}"
     );
     fs::write(folder.join("nginx.conf"), config).unwrap();
 }
@@ -50,7 +60,7 @@ fn nginx_takes_the_upstreams() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    write_config(folder.path(), "");
+    write_config(&program, folder.path(), "");
     let with_options = NginxConfig {
         keepalive: Some(16),
         name_prefix: "eu-1/".into(),
@@ -80,7 +90,9 @@ fn nginx_takes_the_documented_configuration() {
             &format!("127.0.0.1:{}", consumer::free_port()),
         );
     }
-    let module = load_module();
+    let Some(module) = stream_module(&program) else {
+        return;
+    };
     let config = format!("{module}pid {at}/nginx.pid;\nerror_log {at}/error.log;\n{config}");
     fs::write(folder.path().join("nginx.conf"), config).unwrap();
     consumer::write(&mut Nginx::default(), &fixture::full(), folder.path());
@@ -99,6 +111,7 @@ fn nginx_routes_to_the_endpoints_and_follows_a_reload() {
         |name: &str| format!("location /{name} {{ proxy_pass http://k8s.shop.{name}_http; }}");
     let locations = ["api", "cart", "empty", "gone"].map(location).join("\n");
     write_config(
+        &program,
         path,
         &format!("server {{ listen 127.0.0.1:{port};\n{locations}\n}}"),
     );
