@@ -62,6 +62,9 @@ struct Translation {
     /// List endpoints that are going away but still serve also beside ready ones
     #[arg(long)]
     include_draining: bool,
+    /// Make clusters of this Service port only, by name, or by number if it has none; repeatable
+    #[arg(long, value_name = "PORT")]
+    port: Vec<Box<str>>,
 }
 
 /// The families as they are spelled in Kubernetes.
@@ -83,6 +86,7 @@ impl From<Translation> for Options {
                 Family::V6 => IpFamily::V6,
             }),
             include_draining: args.include_draining,
+            ports: args.port.into_iter().collect(),
             ..Self::default()
         }
     }

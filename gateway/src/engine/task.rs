@@ -161,6 +161,10 @@ impl Task {
             self.gather(diff.unwrap_or_default());
             let verdict = self.guard.judge(self.serving, now);
             self.settle(verdict);
+            if verdict == Verdict::Hold {
+                // Nor is held what changes all the time more often than it would be published.
+                self.pace.made(now);
+            }
         }
         self.publish(now);
     }

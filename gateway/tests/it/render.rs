@@ -78,6 +78,19 @@ k8s/shop/api:http  TCP        1         1  10.0.0.1:8080 10.0.0.2:8080
 }
 
 #[test]
+fn only_ports_that_are_asked_for_become_clusters() {
+    for (port, expected) in [("http", 1), ("80", 0)] {
+        let outcome = run_with_stdin(&["render", "-f", "-", "--port", port], SHOP);
+        let state: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(
+            state["clusters"].as_array().unwrap().len(),
+            expected,
+            "{port}"
+        );
+    }
+}
+
+#[test]
 fn a_folder_is_read_and_of_two_objects_the_later_counts_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), SHOP).unwrap();
