@@ -55,18 +55,19 @@ pub(crate) fn measure(size: usize) {
     // What outputs do with two snapshots between which one cluster differs in its endpoints, or is new.
     let other = one_endpoint_less(&first, size / 2);
     let more = one_more(&first);
-    let mut files = EnvoyFiles::new(EnvoyFilesConfig::default(), Some("/eds".as_ref())).unwrap();
+    let files = || EnvoyFiles::new(EnvoyFilesConfig::default(), Some("/eds".as_ref())).unwrap();
+    let (mut endpoints, mut clusters) = (files(), files());
     let mut traefik = Traefik::new(TraefikConfig::default());
     for (what, next, output) in [
         (
             "CPU for a change of endpoints: EDS file",
             &other,
-            &mut files as &mut dyn Output,
+            &mut endpoints as &mut dyn Output,
         ),
         (
             "CPU for a cluster more or less: CDS, the whole document",
             &more,
-            &mut files,
+            &mut clusters,
         ),
         (
             "CPU for any change: Traefik, the whole document",

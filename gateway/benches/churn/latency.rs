@@ -11,10 +11,14 @@ use kubedex_gateway::output::envoy::{EnvoyFiles, EnvoyFilesConfig};
 use kubedex_gateway::publication::{Gate, Publication, PublicationConfig, Status};
 use kubedex_gateway::publish::Snapshots;
 use kubedex_gateway::sink::directory::{Directory, DirectoryConfig};
+#[cfg(feature = "xds")]
+use kubedex_gateway::xds::{self, XdsConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "xds")]
+use super::ads;
 use super::objects::{cluster, service, slice};
 use super::{line, percentile};
 
@@ -37,7 +41,7 @@ struct Change {
 
 /// A change once it was published.
 struct Seen {
-    at: Instant,
+    change: Change,
     published: Instant,
     version: u64,
 }
@@ -93,8 +97,22 @@ async fn run(size: usize) {
     let all = written.wait_for(|status| status.version.is_some());
     timeout(PATIENCE, all).await.unwrap().unwrap();
 
+    #[cfg(feature = "xds")]
+    let (server_of_ads, client_of_ads, stop_ads) = {
+        let config = XdsConfig::new(([127, 0, 0, 1], 0).into());
+        let ads = xds::serve(config, snapshots.clone()).await.unwrap();
+        let (all, mut has_all) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let names = (0..size).map(cluster).collect();
+        let follower = tokio::spawn(ads::follow(ads.local_addr(), names, all, stopped));
+        let complete = has_all.wait_for(|has_all| *has_all);
+        timeout(PATIENCE, complete).await.unwrap().unwrap();
+        (ads, follower, stop)
+    };
+
+    let mut told = Vec::new();
     for (name, changes, apart) in [("alone", ALONE, None), ("under churn", CHURN, Some(APART))] {
-        let publications = engine.status().publications;
+        let (publications, busy) = (engine.status().publications, processor_time());
         let (sender, receiver) = mpsc::unbounded_channel();
         let reader = tokio::spawn(follow(snapshots.clone(), receiver));
         let stop = CancellationToken::new();
@@ -107,7 +125,28 @@ async fn run(size: usize) {
         timeout(PATIENCE, done).await.unwrap().unwrap();
         stop.cancel();
         let versions = recorder.await.unwrap();
-        tell(name, &seen, &versions, publications);
+        tell(name, &seen, &versions);
+        let busy = processor_time().saturating_sub(busy).as_secs_f64() * 1e6 / f64::from(changes);
+        line(
+            &format!("changes {name}: publications; CPU of all parts for each"),
+            &format!("{publications} for {changes}; {busy:.0} us"),
+        );
+        told.push((name, seen));
+    }
+    #[cfg(feature = "xds")]
+    {
+        stop_ads.send_replace(true);
+        let arrivals = client_of_ads.await.unwrap();
+        for (name, seen) in &told {
+            let times = seen.iter().map(|Seen { change, .. }| {
+                let arrivals = &arrivals[&cluster(change.service)];
+                // Writings rise, and so do times.
+                let at = arrivals.partition_point(|(writing, _)| *writing < change.writing);
+                arrivals[at].1.duration_since(change.at)
+            });
+            tell_times(name, "to EDS delta at an ADS client", times.collect());
+        }
+        server_of_ads.shutdown().await;
     }
     publication.shutdown(PATIENCE).await;
     engine.shutdown().await;
@@ -146,22 +185,40 @@ async fn write(
     }
 }
 
+/// Changes that are not published yet, by cluster.
+type Waiting = HashMap<String, VecDeque<Change>>;
+
+fn waits(waiting: &mut Waiting, change: Option<Change>) {
+    if let Some(change) = change {
+        let of_cluster = waiting.entry(cluster(change.service)).or_default();
+        of_cluster.push_back(change);
+    }
+}
+
 /// Notes when each change is published, which is in its own writing or in a later one of the same Service.
 async fn follow(
     mut snapshots: Snapshots,
     mut changes: mpsc::UnboundedReceiver<Change>,
 ) -> Vec<Seen> {
-    let mut waiting: HashMap<String, VecDeque<Change>> = HashMap::new();
+    let mut waiting = Waiting::new();
     let mut open = true;
     let mut seen = Vec::new();
-    let mut last = snapshots.next().await.unwrap().snapshot.clone();
+    let mut last = snapshots.newest().unwrap().snapshot.clone();
     while open || waiting.values().any(|it| !it.is_empty()) {
-        let published = snapshots.next().await.unwrap();
+        let published = tokio::select! {
+            published = snapshots.next() => Some(published.unwrap()),
+            change = changes.recv(), if open => {
+                open = change.is_some();
+                waits(&mut waiting, change);
+                None
+            }
+        };
+        let Some(published) = published else {
+            continue;
+        };
         while let Ok(change) = changes.try_recv() {
-            let of_service = waiting.entry(cluster(change.service)).or_default();
-            of_service.push_back(change);
+            waits(&mut waiting, Some(change));
         }
-        open = !changes.is_closed();
         for change in published.snapshot.changes_since(&last) {
             let writing = change
                 .after()
@@ -173,7 +230,7 @@ async fn follow(
             };
             while waiting.front().is_some_and(|it| it.writing <= writing) {
                 seen.extend(waiting.pop_front().map(|change| Seen {
-                    at: change.at,
+                    change,
                     published: published.at,
                     version: published.snapshot.version(),
                 }));
@@ -204,26 +261,35 @@ async fn record(
     }
 }
 
-fn tell(name: &str, seen: &[Seen], versions: &BTreeMap<u64, Instant>, publications: u64) {
-    let snapshot = seen.iter().map(|it| it.published.duration_since(it.at));
+fn tell(name: &str, seen: &[Seen], versions: &BTreeMap<u64, Instant>) {
+    let snapshot = seen
+        .iter()
+        .map(|it| it.published.duration_since(it.change.at));
     let bytes = seen.iter().filter_map(|it| {
         let (_, at) = versions.range(it.version..).next()?;
-        Some(at.duration_since(it.at))
+        Some(at.duration_since(it.change.at))
     });
-    for (what, times) in [
-        ("to snapshot published", snapshot.collect::<Vec<_>>()),
-        ("to EDS file written (fsync, rename)", bytes.collect()),
-    ] {
-        let mut times = times;
-        times.sort();
-        let [half, most] = [50, 99].map(|it| percentile(&times, it).map_or("-".to_owned(), millis));
-        line(
-            &format!("a change {name}, {what}: p50, p99"),
-            &format!("{half}, {most}"),
-        );
-    }
-    let (changes, name) = (seen.len(), format!("changes {name}, in publications"));
-    line(&name, &format!("{changes} in {publications}"));
+    tell_times(name, "to snapshot published", snapshot.collect());
+    tell_times(name, "to EDS file written (fsync, rename)", bytes.collect());
+}
+
+fn tell_times(name: &str, what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let [half, most] = [50, 99].map(|it| percentile(&times, it).map_or("-".to_owned(), millis));
+    line(
+        &format!("a change {name}, {what}: p50, p99"),
+        &format!("{half}, {most}"),
+    );
+}
+
+/// The processor time of this process so far, in steps of 10 ms; 0 where /proc does not tell.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name before may have blanks; after it these are the 12th and the 13th.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|it| it.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 fn millis(time: Duration) -> String {

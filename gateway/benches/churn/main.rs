@@ -2,8 +2,10 @@
 //! and what it costs. Prints a table; takes about a minute and a half.
 //!
 //! Each size has a process of its own, so that memory is not measured in what another one left behind. `--size 1000`
-//! measures that one only.
+//! measures that one only. With the feature `xds` a client of ADS follows, too.
 
+#[cfg(feature = "xds")]
+mod ads;
 mod cost;
 mod latency;
 mod objects;
