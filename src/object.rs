@@ -10,6 +10,7 @@ mod deserializer;
 mod encode;
 mod error;
 mod mask;
+mod place;
 mod scan;
 mod serialize;
 mod symbols;
@@ -22,6 +23,7 @@ pub use error::{DecodeError, ParseError, Position};
 pub use value_ref::{Kind, ValueRef};
 
 pub(crate) use mask::{Mask, MaskStep};
+pub(crate) use place::NamePlaces;
 pub(crate) use value_ref::Key;
 
 use std::fmt;
@@ -238,17 +240,6 @@ impl Object {
             .into_iter()
             .flat_map(ValueRef::entries)
             .filter_map(|(key, value)| Some((key, value.as_str()?)))
-    }
-
-    /// Namespace, empty if there is none, and name: what orders objects.
-    pub(crate) fn scoped_name(&self) -> (&str, &str) {
-        let metadata = self.root().get_key(&METADATA);
-        let text = |key| {
-            metadata
-                .and_then(|metadata| metadata.get_key(key)?.as_str())
-                .unwrap_or_default()
-        };
-        (text(&NAMESPACE), text(&NAME))
     }
 
     /// Namespace and name.

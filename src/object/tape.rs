@@ -132,6 +132,22 @@ pub(super) fn read_text(tape: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Whether the text that stands at a place, not as a symbol, is this one. What is read and compared follows from the wanted
+/// text alone, not from what stands there.
+#[inline]
+pub(super) fn is_text_at(tape: &str, place: usize, text: &str) -> bool {
+    let text = text.as_bytes();
+    let tape = tape.as_bytes().get(place..).unwrap_or_default();
+    if text.len() <= SHORT_STRING_MAX {
+        let stored = tape.get(1..1 + text.len());
+        return tape
+            .first()
+            .is_some_and(|&tag| usize::from(tag) == text.len())
+            && stored.is_some_and(|stored| same_bytes(stored, text));
+    }
+    read_text(tape).is_some_and(|stored| same_bytes(stored, text))
+}
+
 /// What follows the value at the start of `tape`.
 #[inline]
 pub(super) fn skip(tape: &str) -> Option<&str> {

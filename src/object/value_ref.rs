@@ -90,6 +90,11 @@ impl<'a> ValueRef<'a> {
         tape::read(self.0).map_or(Token::Null, |(token, _)| token)
     }
 
+    /// Where the tape is read from.
+    pub(super) fn start(self) -> *const u8 {
+        self.0.as_ptr()
+    }
+
     /// The JSON type.
     pub fn kind(self) -> Kind {
         match self.token() {

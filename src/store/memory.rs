@@ -94,15 +94,23 @@ impl MemoryStore {
         I::Item: AsRef<str>,
     {
         let position = self.schema.index_position(index)?;
-        let mut given = 0;
-        let mut keys = keys.into_iter();
-        let items: [Option<I::Item>; MAX_COMPONENTS] = std::array::from_fn(|_| keys.next());
-        let mut components = [""; MAX_COMPONENTS];
-        for (component, item) in components.iter_mut().zip(&items) {
-            if let Some(item) = item {
-                *component = item.as_ref();
-                given += 1;
+        let mut keys = keys.into_iter().fuse();
+        // Filled in place and no further than needed: moving these about would take as long as the lookup.
+        let mut items = [const { None::<I::Item> }; MAX_COMPONENTS];
+        for item in &mut items {
+            *item = keys.next();
+            if item.is_none() {
+                break;
             }
+        }
+        let mut components = [""; MAX_COMPONENTS];
+        let mut given = 0;
+        for (component, item) in components
+            .iter_mut()
+            .zip(items.iter().map_while(Option::as_ref))
+        {
+            *component = item.as_ref();
+            given += 1;
         }
         let components = components.get(..given).unwrap_or_default();
         self.schema
@@ -256,12 +264,7 @@ impl MemoryStore {
         };
         let gone: Vec<Id> = state
             .ids()
-            .filter(|id| {
-                !is_listed(*id)
-                    && state
-                        .object(*id)
-                        .is_some_and(|object| scope.covers(name_of(object)))
-            })
+            .filter(|id| !is_listed(*id) && state.name(*id).is_some_and(|name| scope.covers(name)))
             .collect();
         if changed.is_empty() && gone.is_empty() {
             return Vec::new();

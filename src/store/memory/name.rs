@@ -20,11 +20,6 @@ pub(super) fn name_of_ref(reference: &ObjectRef) -> Name<'_> {
     (reference.namespace().unwrap_or_default(), reference.name())
 }
 
-pub(super) fn is_named(object: &Object, (namespace, name): Name<'_>) -> bool {
-    let (its_namespace, its_name) = name_of(object);
-    same_text(its_name, name) && same_text(its_namespace, namespace)
-}
-
 /// By namespace, then by name, bytewise.
 pub(super) fn compare_names(a: Name<'_>, b: Name<'_>) -> Ordering {
     if same_text(a.0, b.0) {

@@ -3,8 +3,9 @@
 //! A slot's number stays its object's for as long as the object is stored, and is then given to another.
 
 use super::chunked::Chunked;
+use super::name::Name;
 use crate::indexer::Keys;
-use crate::object::Object;
+use crate::object::{NamePlaces, Object};
 
 /// The number of a slot. Fewer than 2^31 are ever in use, which leaves the highest bit to others.
 pub(super) type Id = u32;
@@ -15,9 +16,16 @@ pub(super) struct Content {
     pub(super) keys: Option<Keys>,
 }
 
+/// An object, and where in it to read its name, which is what it is looked up and ordered by.
+#[derive(Clone, Debug)]
+struct Named {
+    object: Object,
+    places: NamePlaces,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
-    objects: Chunked<Object>,
+    objects: Chunked<Named>,
     keys: Option<Chunked<Keys>>,
     free: Vec<Id>,
     used: Id,
@@ -35,7 +43,18 @@ impl Slots {
     }
 
     pub(super) fn object(&self, id: Id) -> Option<&Object> {
-        self.objects.get(id)
+        self.objects.get(id).map(|named| &named.object)
+    }
+
+    pub(super) fn name(&self, id: Id) -> Option<Name<'_>> {
+        let named = self.objects.get(id)?;
+        Some(named.object.scoped_name_at(named.places))
+    }
+
+    #[inline]
+    pub(super) fn is_named(&self, id: Id, name: Name<'_>) -> bool {
+        let named = self.objects.get(id);
+        named.is_some_and(|named| named.object.is_named_at(named.places, name))
     }
 
     pub(super) fn keys(&self, id: Id) -> Option<&Keys> {
@@ -71,19 +90,23 @@ impl Slots {
         })
     }
 
-    /// Fills a slot and returns what it held.
-    pub(super) fn put(&mut self, id: Id, content: Content) -> Option<Content> {
+    /// Fills a slot and returns what it held. The places are those of the content's object.
+    pub(super) fn put(&mut self, id: Id, content: Content, places: NamePlaces) -> Option<Content> {
         let keys = match (&mut self.keys, content.keys) {
             (Some(kept), keys @ Some(_)) => kept.put(id, keys),
             _ => None,
         };
-        let object = self.objects.put(id, Some(content.object))?;
-        Some(Content { object, keys })
+        let object = content.object;
+        let old = self.objects.put(id, Some(Named { object, places }))?;
+        Some(Content {
+            object: old.object,
+            keys,
+        })
     }
 
     /// Empties a slot, returns what it held and gives its number back.
     pub(super) fn remove(&mut self, id: Id) -> Option<Content> {
-        let object = self.objects.put(id, None)?;
+        let object = self.objects.put(id, None)?.object;
         let keys = self.keys.as_mut().and_then(|kept| kept.put(id, None));
         self.free.push(id);
         Some(Content { object, keys })

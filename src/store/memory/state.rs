@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::bucket::{Bucket, Place};
 use super::level::{Change, Level};
-use super::name::{Hashing, Name, compare_names, is_named, name_of};
+use super::name::{Hashing, Name, compare_names};
 use super::slots::{Content, Id, Slots};
 use super::table::{Table, Target};
 use crate::indexer::{IndexSet, KeyRef, Keys, MAX_COMPONENTS, Record};
-use crate::object::Object;
+use crate::object::{NamePlaces, Object};
 
 #[derive(Clone, Debug)]
 pub(super) struct State {
@@ -31,7 +31,7 @@ pub(super) struct State {
 pub(super) struct Plan {
     id: Id,
     name_hash: u32,
-    content: Option<Content>,
+    content: Option<(Content, NamePlaces)>,
     kind: Kind,
     changes: Vec<IndexChange>,
     /// New tables, by index and level, or for names.
@@ -104,6 +104,11 @@ impl State {
         self.slots.object(id)
     }
 
+    /// The name of an object.
+    pub(super) fn name(&self, id: Id) -> Option<Name<'_>> {
+        self.slots.name(id)
+    }
+
     /// The stored keys of an object, if it does not tell them itself.
     pub(super) fn kept_keys(&self, id: Id) -> Option<&Keys> {
         self.slots.keys(id)
@@ -115,7 +120,7 @@ impl State {
 
     pub(super) fn find_hashed(&self, hash: u32, name: Name<'_>) -> Option<Id> {
         let found = self.by_name.find(hash, |target| match target {
-            Target::Slot(id) => self.object(id).is_some_and(|object| is_named(object, name)),
+            Target::Slot(id) => self.slots.is_named(id, name),
             Target::Bucket(_) => false,
         });
         match found? {
@@ -194,15 +199,15 @@ impl State {
 
     /// How a stored object stands to a name in the order.
     fn compare(&self, id: Id, name: Name<'_>) -> Ordering {
-        self.object(id).map_or(Ordering::Less, |object| {
-            compare_names(name_of(object), name)
-        })
+        self.name(id)
+            .map_or(Ordering::Less, |its| compare_names(its, name))
     }
 
     /// Works out how to take in an object.
     pub(super) fn plan_put(&self, record: Record) -> Plan {
         let (object, keys) = record.into_parts();
-        let name = name_of(&object);
+        let places = object.name_places();
+        let name = object.scoped_name_at(places);
         let name_hash = self.hashing.name(name);
         let existing = self.find_hashed(name_hash, name);
         let (id, kind) = match existing {
@@ -224,16 +229,19 @@ impl State {
             grown: self.grown(&changes, matches!(kind, Kind::Insert(_))),
             kind,
             changes,
-            content: Some(Content {
-                object,
-                keys: Some(keys),
-            }),
+            content: Some((
+                Content {
+                    object,
+                    keys: Some(keys),
+                },
+                places,
+            )),
         }
     }
 
     /// Works out how to drop an object.
     pub(super) fn plan_remove(&self, id: Id) -> Option<Plan> {
-        let name = name_of(self.object(id)?);
+        let name = self.name(id)?;
         let place = self.order.locate(|id| self.compare(id, name)).ok()?;
         Some(Plan {
             id,
@@ -375,19 +383,19 @@ impl State {
         }
         let target = Target::Slot(plan.id);
         let previous = match (plan.kind, plan.content) {
-            (Kind::Insert(place), Some(content)) => {
+            (Kind::Insert(place), Some((content, places))) => {
                 let id = self.slots.take_next();
                 debug_assert_eq!(id, plan.id, "a plan fits only the state it was made for");
                 self.by_name.insert(plan.name_hash, target);
                 self.order.insert(place, id);
-                self.slots.put(id, content)
+                self.slots.put(id, content, places)
             }
             (Kind::Remove(place), _) => {
                 self.by_name.remove(plan.name_hash, target);
                 self.order.remove(place);
                 self.slots.remove(plan.id)
             }
-            (_, Some(content)) => self.slots.put(plan.id, content),
+            (_, Some((content, places))) => self.slots.put(plan.id, content, places),
             (_, None) => None,
         };
         for IndexChange {
