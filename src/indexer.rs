@@ -13,7 +13,7 @@ mod selector;
 pub use filter::{FilterError, filter_fields};
 pub use index_set::{DEFAULT_INDEX, IndexError, IndexSet, MAX_COMPONENTS};
 pub(crate) use key::same_text;
-pub use key::{IndexKey, KeyRef, Keys, MAX_KEYS_PER_OBJECT};
+pub use key::{IndexKey, KeyRef, Keys, MAX_KEY_BYTES_PER_OBJECT, MAX_KEYS_PER_OBJECT};
 pub use path::{
     Found, FoundIter, FoundValues, MAX_EXPRESSION_BYTES, PathError, PathExpression, ToPath,
     validate_jsonpath,
@@ -189,8 +189,8 @@ impl Indexer {
             tracing::warn!(
                 kind = object.kind(),
                 object = %object.reference(),
-                "the object has more than {MAX_KEYS_PER_OBJECT} keys in an index and is not found under the others; the same \
-                 of further objects is not logged",
+                "the object has more than {MAX_KEYS_PER_OBJECT} keys, or {MAX_KEY_BYTES_PER_OBJECT} bytes of them, in an index \
+                 and is not found under the others; the same of further objects is not logged",
             );
         }
         let object = if self.late.is_empty() {

@@ -15,8 +15,13 @@ use crate::object::{Kind, ValueRef};
 
 /// The most keys that one object gets in one index. Expressions that find many values multiply, and an object's author
 /// must not be able to fill the memory of those who watch it; what is beyond is not indexed, and [`Keys::is_truncated`]
-/// says so.
+/// says so. See [`MAX_KEY_BYTES_PER_OBJECT`], too.
 pub const MAX_KEYS_PER_OBJECT: usize = 1024;
+
+/// The most bytes of keys that one object gets in one index, beyond its first key: a large value that stands in every
+/// combination would else be repeated a thousand times. What is beyond is not indexed, as beyond
+/// [`MAX_KEYS_PER_OBJECT`].
+pub const MAX_KEY_BYTES_PER_OBJECT: usize = 1024 * 1024;
 
 /// One key: a list of components. `["a/b", "c"]` and `["a", "b/c"]` differ.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,7 +182,8 @@ impl Keys {
         self.of(0)
     }
 
-    /// Whether the object had more keys under some index than [`MAX_KEYS_PER_OBJECT`], so that some were left out.
+    /// Whether the object had more keys under some index than [`MAX_KEYS_PER_OBJECT`], or longer ones than
+    /// [`MAX_KEY_BYTES_PER_OBJECT`], so that some were left out.
     pub fn is_truncated(&self) -> bool {
         self.0.first() == Some(&1)
     }
@@ -244,8 +250,15 @@ impl KeysBuilder<'_> {
         let count = values
             .iter()
             .fold(1, |count: usize, values| count.saturating_mul(values.len()));
-        truncated |= count > MAX_KEYS_PER_OBJECT;
-        let count = count.min(MAX_KEYS_PER_OBJECT);
+        // No key is longer than one of the longest values.
+        let longest = values.iter().map(|values| {
+            let lengths = values.iter().map(|value| value.len());
+            lengths.max().unwrap_or_default()
+        });
+        let longest = longest.sum::<usize>().max(1);
+        let most = (MAX_KEY_BYTES_PER_OBJECT / longest).clamp(1, MAX_KEYS_PER_OBJECT);
+        truncated |= count > most;
+        let count = count.min(most);
         self.number(count);
         self.number(expressions.len());
         let mut places = vec![0; values.len()];

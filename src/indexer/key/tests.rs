@@ -1,6 +1,7 @@
 use super::*;
 use crate::indexer::IndexSet;
 use crate::object::Object;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn keys(value: &Value, expressions: &[&str]) -> Vec<IndexKey> {
@@ -84,6 +85,51 @@ fn the_number_of_keys_is_bounded_and_the_object_stays_indexed() {
     }
     let keys = IndexSet::new(["a[*]"]).unwrap().keys(&object);
     assert_eq!((keys.primary().count(), keys.is_truncated()), (100, false));
+}
+
+#[test]
+fn a_large_value_is_not_repeated_in_thousands_of_keys() {
+    let value = json!({"metadata": {"name": "x"}, "large": "l".repeat(700_000), "h": (0..1000).collect::<Vec<_>>(),
+        "mixed": ["m".repeat(700_000), "b", "c", "d"]});
+    let object = Object::from_value(&value).unwrap();
+    for expressions in [
+        &["large", "h[*]"][..],
+        &["h[*]", "large"],
+        &["h[*]", "mixed[*]"],
+    ] {
+        let keys = IndexSet::new(expressions.iter().copied())
+            .unwrap()
+            .keys(&object);
+        assert!(
+            keys.bytes() < 2 * MAX_KEY_BYTES_PER_OBJECT,
+            "{expressions:?}: {}",
+            keys.bytes()
+        );
+        assert!(keys.primary().count() >= 1 && keys.is_truncated());
+    }
+    // A single key is as long as its values are.
+    let keys = IndexSet::new(["large", "large", "large"])
+        .unwrap()
+        .keys(&object);
+    assert!(!keys.is_truncated());
+    assert!(
+        keys.primary()
+            .all(|key| key.components().all(|component| component.len() == 700_000))
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_number_is_the_text_that_serde_json_prints(text in r"-?(0|[1-9][0-9]{0,22})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?") {
+        let json = format!(r#"{{"metadata":{{"name":"x"}},"n":{text},"l":[{text}]}}"#);
+        let value: Value = serde_json::from_str(&json).unwrap();
+        let object = Object::from_json(json.as_bytes()).unwrap();
+        let keys = IndexSet::new(["n"]).unwrap().with("l", ["l[*]"]).unwrap().keys(&object);
+        let expected = value["n"].to_string();
+        for index in 0..2 {
+            prop_assert!(keys.of(index).eq([[expected.as_str()]]));
+        }
+    }
 }
 
 #[test]
