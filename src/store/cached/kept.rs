@@ -30,7 +30,9 @@ impl Kept {
     /// What to store of a record, which may be of a whole object or what was kept of one.
     pub(super) fn record(record: Record, generation: u64) -> Record {
         let (object, keys) = record.into_parts();
-        let hash = number(&object, CONTENT_HASH).unwrap_or_else(|| object.content_hash());
+        // What was kept has no kind; whatever a server sends has one, and may have any other field.
+        let kept_hash = || number(&object, CONTENT_HASH).filter(|_| object.kind().is_empty());
+        let hash = kept_hash().unwrap_or_else(|| object.content_hash());
         let mut metadata = Map::new();
         for (key, value) in [
             ("name", Some(object.name())),
@@ -109,4 +111,27 @@ pub(super) fn absent(stored: &Stored) -> Stored {
         hash,
         stored.keys(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::indexer::IndexSet;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_that_a_server_sends_is_not_taken_for_ours() {
+        let kept = |spec: u32| {
+            let value = json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"name": "x", "resourceVersion": "1"},
+                CONTENT_HASH: 7, GENERATION: 8, "spec": spec});
+            let object = Object::from_value(&value).unwrap();
+            let record = Kept::record(Record::new(object, &IndexSet::default()), 3);
+            // What a relist gathers is kept twice.
+            Kept::record(record, 4)
+        };
+        let hash = |record: &Record| number(record.object(), CONTENT_HASH);
+        assert_ne!(hash(&kept(1)), hash(&kept(2)));
+        assert_eq!(hash(&kept(1)), hash(&kept(1)));
+        assert_eq!(Kept::from_stored(kept(1).object().clone()).generation(), 4);
+    }
 }
