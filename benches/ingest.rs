@@ -17,12 +17,23 @@ use kubedex::indexer::{IndexSet, Indexer};
 use kubedex::store::{MemoryStore, StoreSchema};
 
 use support::data::{Objects, Shape};
+use support::figures::{Figures, time, times};
 
 /// Enough that neither side works from a cache of a few objects.
 const OBJECTS: usize = 10_000;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);
+    let mut figures = Figures::new(
+        "ingest",
+        &[
+            "from bytes to a stored and indexed object",
+            "bytes",
+            "kubedex",
+            "kube-rs reflector",
+            "takes",
+        ],
+    );
     let mut random = Objects::new(1);
     for (shape, objects) in [
         ("mixed", random.mixed(OBJECTS)),
@@ -39,9 +50,19 @@ fn main() {
                 bytes / OBJECTS,
                 peer.as_secs_f64() / ours.as_secs_f64(),
             );
+            figures.row(&[
+                shape.to_owned(),
+                (bytes / OBJECTS).to_string(),
+                time(ours.as_secs_f64() * 1e9),
+                time(peer.as_secs_f64() * 1e9),
+                times(peer.as_secs_f64() / ours.as_secs_f64()),
+            ]);
         }
     }
     criterion.final_summary();
+    if support::is_whole_run() && !support::is_test() {
+        figures.save();
+    }
 }
 
 /// Measures `apply` going round the objects; the mean time of one, or `None` if the filter left it out.

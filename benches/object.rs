@@ -1,8 +1,7 @@
-//! What one object costs: to decode, to keep, to read, to parse. Each beside kube's `DynamicObject` and `serde_json`'s
-//! `Value`, on the same objects in the same run, with the ratio in the last lines.
+//! What one object costs: to decode, to read, to parse, to write, to compare. Each beside kube's `DynamicObject` and
+//! `serde_json`'s `Value`, on the same objects in the same run. What it takes to keep one is in `memory`.
 
 use std::hint::black_box;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
@@ -14,16 +13,18 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use support::data::{Objects, Shape};
+use support::figures::{Figures, time, times};
 
 #[path = "support/mod.rs"]
 mod support;
 
 /// Objects to go round, so that caches do not hold just one.
 const DISTINCT: usize = 2000;
-/// Objects that are kept to measure memory.
+/// Objects of which most are in no cache when one is read at random.
 const KEPT: usize = 20_000;
-/// Tells a child process of this program which representation to keep.
-const KEEP: &str = "KUBEDEX_BENCH_KEEP";
+
+const KUBE: &str = "kube DynamicObject";
+const VALUE: &str = "serde_json Value";
 
 /// One way of doing something to the object at a place.
 struct Way<'w> {
@@ -40,10 +41,10 @@ fn way<'w, R>(name: &'static str, mut work: impl FnMut(usize) -> R + 'w) -> Way<
     }
 }
 
-/// Measures ways of doing the same to `count` objects of so many bytes, the last of them kubedex's, and notes the ratios.
+/// Measures ways of doing the same to `count` objects of so many bytes, and notes the figures.
 fn compare(
     criterion: &mut Criterion,
-    ratios: &mut Vec<String>,
+    figures: &mut Figures,
     group: &str,
     (count, bytes): (usize, usize),
     mut ways: Vec<Way<'_>>,
@@ -67,16 +68,25 @@ fn compare(
     if !ran {
         return;
     }
-    let times = side_by_side(&mut ways, count);
-    if let Some((own, peers)) = times.split_last() {
-        for (way, peer) in ways.iter().zip(peers) {
-            ratios.push(format!(
-                "ratio: {group}: kubedex {own:.0} ns, {} {peer:.0} ns: {:.2} times as fast",
-                way.name,
-                peer / own
-            ));
-        }
-    }
+    let nanos = side_by_side(&mut ways, count);
+    let of = |name: &str| {
+        let at = ways.iter().position(|way| way.name == name)?;
+        nanos.get(at).copied()
+    };
+    let own = of("kubedex").unwrap_or_default();
+    let peer = |name: &str| match of(name) {
+        Some(peer) => [time(peer), times(peer / own)],
+        None => ["-".to_owned(), "-".to_owned()],
+    };
+    let ([kube, kube_takes], [value, value_takes]) = (peer(KUBE), peer(VALUE));
+    figures.row(&[
+        group.to_owned(),
+        time(own),
+        kube,
+        kube_takes,
+        value,
+        value_takes,
+    ]);
 }
 
 /// The nanoseconds that each way takes for an object: all take turns in short rounds, so that whatever else this machine does
@@ -143,7 +153,7 @@ fn dynamic_fields(object: &DynamicObject) -> usize {
         + label.map_or(0, String::len)
 }
 
-fn measure(criterion: &mut Criterion, ratios: &mut Vec<String>) {
+fn measure(criterion: &mut Criterion, figures: &mut Figures) {
     let indexer = &indexer();
     for (group, texts) in [
         (
@@ -155,11 +165,11 @@ fn measure(criterion: &mut Criterion, ratios: &mut Vec<String>) {
         let texts = &texts;
         let bytes = texts.iter().map(String::len).sum();
         let ways = vec![
-            way("kube DynamicObject", |at| dynamic(texts[at].as_bytes())),
-            way("serde_json Value", |at| filtered(texts[at].as_bytes())),
+            way(KUBE, |at| dynamic(texts[at].as_bytes())),
+            way(VALUE, |at| filtered(texts[at].as_bytes())),
             way("kubedex", |at| decoded(indexer, &texts[at])),
         ];
-        compare(criterion, ratios, group, (texts.len(), bytes), ways);
+        compare(criterion, figures, group, (texts.len(), bytes), ways);
     }
 
     let texts = Objects::new(2).many(Shape::EndpointSlice, KEPT);
@@ -168,10 +178,10 @@ fn measure(criterion: &mut Criterion, ratios: &mut Vec<String>) {
     for (group, count) in [("three fields hot", 8), ("three fields cold", KEPT)] {
         let (objects, dynamics) = (scattered(&objects, count), scattered(&dynamics, count));
         let ways = vec![
-            way("kube DynamicObject", move |at| dynamic_fields(dynamics[at])),
+            way(KUBE, move |at| dynamic_fields(dynamics[at])),
             way("kubedex", move |at| fields(objects[at])),
         ];
-        compare(criterion, ratios, group, (count, 0), ways);
+        compare(criterion, figures, group, (count, 0), ways);
     }
 
     let values: Vec<Value> = texts
@@ -180,29 +190,27 @@ fn measure(criterion: &mut Criterion, ratios: &mut Vec<String>) {
         .map(|json| filtered(json.as_bytes()))
         .collect();
     let ways = vec![
-        way("kube DynamicObject", |at| {
+        way(KUBE, |at| {
             dynamics[at].clone().try_parse::<EndpointSlice>().unwrap()
         }),
-        way("serde_json Value", |at| {
-            EndpointSlice::deserialize(&values[at]).unwrap()
-        }),
+        way(VALUE, |at| EndpointSlice::deserialize(&values[at]).unwrap()),
         way("kubedex", |at| {
             objects[at].parse::<EndpointSlice>().unwrap()
         }),
     ];
     compare(
         criterion,
-        ratios,
+        figures,
         "parse EndpointSlice",
         (DISTINCT, 0),
         ways,
     );
 
     let ways = vec![
-        way("serde_json Value", |at| values[at].to_string()),
+        way(VALUE, |at| values[at].to_string()),
         way("kubedex", |at| objects[at].to_json()),
     ];
-    compare(criterion, ratios, "write JSON", (DISTINCT, 0), ways);
+    compare(criterion, figures, "write JSON", (DISTINCT, 0), ways);
 
     let again: Vec<(Value, Object)> = texts
         .iter()
@@ -212,14 +220,14 @@ fn measure(criterion: &mut Criterion, ratios: &mut Vec<String>) {
         .collect();
     let ways = vec![
         // What would be the most of it, were the rest of the content not compared.
-        way("serde_json Value", |at| {
+        way(VALUE, |at| {
             values[at]["endpoints"] == again[at].0["endpoints"]
         }),
         way("kubedex", |at| objects[at].same_content(&again[at].1)),
     ];
-    compare(criterion, ratios, "same content", (DISTINCT, 0), ways);
+    compare(criterion, figures, "same content", (DISTINCT, 0), ways);
     let ways = vec![way("kubedex", |at| objects[at].content_hash())];
-    compare(criterion, ratios, "content hash", (DISTINCT, 0), ways);
+    compare(criterion, figures, "content hash", (DISTINCT, 0), ways);
 }
 
 fn decoded(indexer: &Indexer, json: &str) -> Object {
@@ -240,78 +248,22 @@ fn scattered<T>(items: &[T], count: usize) -> Vec<&T> {
     picked
 }
 
-/// Keeps objects in one representation and prints by how much each made this process larger.
-fn keep(what: &str) {
-    let mut objects = Objects::new(3);
-    let mut one = || match what.split_once(' ') {
-        Some((_, "mixed")) => objects.mixed(1).remove(0),
-        _ => objects.one(Shape::EndpointSlice),
-    };
-    let indexer = indexer();
-    // What every process has, objects or not, is not counted.
-    for _ in 0..100 {
-        black_box((decoded(&indexer, &one()), dynamic(one().as_bytes())));
-    }
-    let mut json = 0;
-    let before = support::resident_bytes();
-    let (mut tapes, mut dynamics, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    let mut heap = 0;
-    for _ in 0..KEPT {
-        let text = one();
-        json += filtered(text.as_bytes()).to_string().len();
-        match what.split(' ').next() {
-            Some("kubedex") => {
-                let object = decoded(&indexer, &text);
-                heap += object.heap_size();
-                tapes.push(object);
-            }
-            Some("kube") => dynamics.push(dynamic(text.as_bytes())),
-            _ => values.push(filtered(text.as_bytes())),
-        }
-    }
-    let resident = support::resident_bytes().saturating_sub(before);
-    black_box((tapes, dynamics, values));
-    println!("{} {} {}", resident / KEPT, json / KEPT, heap / KEPT);
-}
-
-fn kept(what: &str) -> Option<[f64; 3]> {
-    let child = Command::new(std::env::current_exe().ok()?)
-        .env(KEEP, what)
-        .output()
-        .ok()?;
-    let numbers = String::from_utf8(child.stdout).ok()?;
-    let mut numbers = numbers.split_whitespace().map(|number| number.parse().ok());
-    Some([numbers.next()??, numbers.next()??, numbers.next()??])
-}
-
 fn main() {
-    if let Ok(what) = std::env::var(KEEP) {
-        return keep(&what);
-    }
-    let mut ratios = Vec::new();
+    let mut figures = Figures::new(
+        "object",
+        &[
+            "one object",
+            "kubedex",
+            "kube-rs `DynamicObject`",
+            "takes",
+            "`serde_json::Value`",
+            "takes",
+        ],
+    );
     let mut criterion = Criterion::default().configure_from_args();
-    measure(&mut criterion, &mut ratios);
+    measure(&mut criterion, &mut figures);
     criterion.final_summary();
-
-    println!();
-    for ratio in ratios {
-        println!("{ratio}");
-    }
-    for shape in ["EndpointSlices", "mixed"] {
-        let Some([own, json, heap]) = kept(&format!("kubedex {shape}")) else {
-            continue;
-        };
-        println!(
-            "ratio: memory of {shape}: kubedex {own:.0} bytes resident an object ({heap:.0} of heap), filtered JSON {json:.0}: {:.2}",
-            own / json
-        );
-        for peer in ["kube", "Value"] {
-            if let Some([peer_bytes, ..]) = kept(&format!("{peer} {shape}")) {
-                println!(
-                    "ratio: memory of {shape}: {peer} {peer_bytes:.0} bytes resident an object: {:.1} times kubedex's",
-                    peer_bytes / own
-                );
-            }
-        }
+    if support::is_whole_run() && !support::is_test() {
+        figures.save();
     }
 }

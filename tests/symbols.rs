@@ -45,7 +45,7 @@ fn millions_of_distinct_strings_neither_leak_nor_spoil_what_is_there() {
     assert!(before < 45, "objects take {before} % of their text");
     let early = Object::from_json(br#"{"metadata":{"name":"early"},"key-of-early":"x"}"#).unwrap();
 
-    let resident = support::resident_bytes();
+    let resident = support::process::resident_bytes();
     let mut json = String::new();
     for number in 0..200_000 {
         use std::fmt::Write;
@@ -71,7 +71,7 @@ fn millions_of_distinct_strings_neither_leak_nor_spoil_what_is_there() {
             }
         }
     }
-    let grown = support::resident_bytes().saturating_sub(resident);
+    let grown = support::process::resident_bytes().saturating_sub(resident);
     assert!(
         grown < 8 << 20,
         "two million strings left {grown} bytes behind"

@@ -7,14 +7,25 @@ use std::time::{Duration, Instant};
 use kubedex::indexer::Record;
 use kubedex::store::{MemoryStore, Scope, Store};
 
-use super::objects::Dataset;
+use super::objects::{Dataset, SLICES_PER_SERVICE};
+use super::support::figures::{Figures, time};
 
 const OBJECTS: usize = 100_000;
 const WRITES_PER_SECOND: u32 = 10_000;
-const MEASURE: Duration = Duration::from_secs(3);
+const MEASURE: Duration = Duration::from_secs(2);
+/// The most lookups of one reader that are kept.
+const KEPT: usize = 20_000_000;
+
+/// One way of looking something up.
+#[derive(Clone, Copy, Debug)]
+enum Lookup {
+    FullKey,
+    Prefix,
+    Miss,
+}
 
 pub(crate) fn report() {
-    let data = Dataset::new(OBJECTS);
+    let data = Dataset::with(OBJECTS, Dataset::composite_indexes());
     let store = data.store();
     let order = data.random_order();
     // Every other write moves an object to another service and back.
@@ -23,40 +34,65 @@ pub(crate) fn report() {
         .take(10_000)
         .flat_map(|at| [data.record_of_service(*at, "another"), data.record(*at)])
         .collect();
-    println!(
-        "\nlookups by full key among {OBJECTS} objects, each timed (the clock takes {} ns of it):",
-        clock()
+    let mut figures = Figures::new(
+        "contention",
+        &[
+            "single lookups among 100,000 objects, cold",
+            "readers",
+            "beside them",
+            "median",
+            "99 %",
+            "99.9 %",
+            "99.99 %",
+            "longest",
+        ],
     );
-    for readers in [1, 2] {
-        for writes in [0, WRITES_PER_SECOND] {
-            let times = run(&data, &store, &order, readers, |over| {
-                if writes > 0 {
-                    write(&store, &records, writes, over);
-                }
-            });
-            print(&format!("{readers} readers, {writes:>6} writes/s"), times);
+    let subject = Subject {
+        data: &data,
+        store: &store,
+        order: &order,
+    };
+    for lookup in [Lookup::FullKey, Lookup::Prefix, Lookup::Miss] {
+        for readers in [1, 2] {
+            for writes in [0, WRITES_PER_SECOND] {
+                let times = subject.run(lookup, readers, |over| {
+                    if writes > 0 {
+                        write(&store, &records, writes, over);
+                    }
+                });
+                let beside = match writes {
+                    0 => "-".to_owned(),
+                    writes => format!("{writes} writes/s"),
+                };
+                row(&mut figures, lookup, readers, &beside, times);
+            }
         }
     }
     let lists = [1, 2].map(|version| data.records_at(version));
-    let times = run(&data, &store, &order, 1, |over| {
-        relist(&store, &lists, over);
-    });
-    print(
-        "1 readers, one relist after the other in which every object changed",
-        times,
-    );
+    let times = subject.run(Lookup::FullKey, 1, |over| relist(&store, &lists, over));
+    let beside = "relists, every object changed";
+    row(&mut figures, Lookup::FullKey, 1, beside, times);
+    println!("\nThe clock takes {} ns of each time.", clock());
+    figures.save();
 }
 
-fn print(what: &str, mut times: Vec<u64>) {
+fn row(figures: &mut Figures, lookup: Lookup, readers: usize, beside: &str, mut times: Vec<u64>) {
     times.sort_unstable();
-    let at = |one_in: usize| times[times.len() - 1 - times.len() / one_in];
-    println!(
-        "{what}: median {:>5} ns, 99 % {:>6} ns, 99.9 % {:>7} ns, 99.99 % {:>8} ns",
-        at(2),
-        at(100),
-        at(1000),
-        at(10_000)
-    );
+    let one_in = |one_in: usize| time(times[times.len() - 1 - times.len() / one_in] as f64);
+    figures.row(&[
+        match lookup {
+            Lookup::FullKey => "by full key".to_owned(),
+            Lookup::Prefix => format!("by prefix, finds {SLICES_PER_SERVICE}"),
+            Lookup::Miss => "miss".to_owned(),
+        },
+        readers.to_string(),
+        beside.to_owned(),
+        one_in(2),
+        one_in(100),
+        one_in(1000),
+        one_in(10_000),
+        one_in(usize::MAX),
+    ]);
 }
 
 fn clock() -> u128 {
@@ -67,43 +103,59 @@ fn clock() -> u128 {
     start.elapsed().as_nanos() / 1000
 }
 
-/// The times of single lookups by so many readers while something else goes on until it is told to stop.
-fn run(
-    data: &Dataset,
-    store: &MemoryStore,
-    order: &[usize],
-    readers: usize,
-    beside: impl FnOnce(&AtomicBool) + Send,
-) -> Vec<u64> {
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let other = &over;
-        scope.spawn(move || beside(other));
-        let readers: Vec<_> = (0..readers)
-            .map(|reader| {
-                let over = &over;
-                scope.spawn(move || {
-                    let mut times = Vec::with_capacity(20_000_000);
-                    for at in order.iter().cycle().skip(reader * 1000) {
-                        let (namespace, name) = data.key(*at);
-                        let start = Instant::now();
-                        black_box(store.get([namespace, name]).ok());
-                        times.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
-                        if over.load(Ordering::Relaxed) || times.len() == times.capacity() {
-                            return times;
-                        }
-                    }
-                    times
-                })
-            })
-            .collect();
-        std::thread::sleep(MEASURE);
-        over.store(true, Ordering::Relaxed);
-        readers
-            .into_iter()
-            .flat_map(|reader| reader.join().unwrap())
-            .collect()
-    })
+/// What is read.
+struct Subject<'a> {
+    data: &'a Dataset,
+    store: &'a MemoryStore,
+    order: &'a [usize],
+}
+
+impl Subject<'_> {
+    /// The times of single lookups by so many readers while something else goes on until it is told to stop.
+    fn run(
+        &self,
+        lookup: Lookup,
+        readers: usize,
+        beside: impl FnOnce(&AtomicBool) + Send,
+    ) -> Vec<u64> {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let over = &over;
+            scope.spawn(move || beside(over));
+            let readers: Vec<_> = (0..readers)
+                .map(|reader| scope.spawn(move || self.read(lookup, reader * 1000, over)))
+                .collect();
+            std::thread::sleep(MEASURE);
+            over.store(true, Ordering::Relaxed);
+            readers
+                .into_iter()
+                .flat_map(|reader| reader.join().unwrap())
+                .collect()
+        })
+    }
+
+    fn read(&self, lookup: Lookup, from: usize, over: &AtomicBool) -> Vec<u64> {
+        let mut times = Vec::with_capacity(KEPT);
+        for at in self.order.iter().cycle().skip(from) {
+            let (namespace, name) = self.data.key(*at);
+            let (_, service) = self.data.service(*at);
+            let start = Instant::now();
+            match lookup {
+                Lookup::FullKey => drop(black_box(self.store.get([namespace, name]))),
+                Lookup::Miss => drop(black_box(self.store.get([namespace, "absent"]))),
+                Lookup::Prefix => {
+                    drop(black_box(
+                        self.store.get_by("service", [namespace, &service]),
+                    ));
+                }
+            }
+            times.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            if over.load(Ordering::Relaxed) || times.len() == KEPT {
+                break;
+            }
+        }
+        times
+    }
 }
 
 /// Writes evenly. It spins between two writes: to sleep and wake would take the processor from a reader, and that would

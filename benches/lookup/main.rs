@@ -1,11 +1,13 @@
 //! Lookups in a [`MemoryStore`] beside those in `kube::runtime`'s reflector store, and what one change costs.
 //!
-//! `cargo bench --bench lookup`; the ratios are printed at the end. Keys are in random order, so that at 100,000 objects most
+//! `cargo bench --bench lookup`; the figures are printed at the end. Keys are in random order, so that at 100,000 objects most
 //! of what a lookup touches is out of the processor's caches; `hot` looks up 64 objects again and again.
 
 mod contention;
 mod memory;
 mod objects;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,8 +22,12 @@ use kubedex::indexer::Record;
 use kubedex::store::{MemoryStore, Store};
 
 use objects::{Dataset, SLICES_PER_SERVICE};
+use support::figures::{Figures, time, times};
 
 const OBJECTS: usize = 100_000;
+/// What a reflector's store can look up: one object by its name.
+const KUBE_HOT: &str = "kube: get by reference, hot";
+const KUBE_COLD: &str = "kube: get by reference, cold";
 
 /// Nanoseconds by name, for the ratios.
 #[derive(Default)]
@@ -51,14 +57,20 @@ impl Results {
         }
     }
 
-    fn ratio(&self, ours: &str, theirs: &str) {
-        let results = self.0.borrow();
-        if let (Some(ours_ns), Some(theirs_ns)) = (results.get(ours), results.get(theirs)) {
-            println!(
-                "{ours:<34} {ours_ns:>9.0} ns   {theirs:<30} {theirs_ns:>12.0} ns   ratio {:.3}",
-                ours_ns / theirs_ns
-            );
-        }
+    fn get(&self, name: &str) -> Option<f64> {
+        self.0.borrow().get(name).copied()
+    }
+
+    /// A row of one operation beside another that is the same to a user, if both were measured.
+    fn row(&self, figures: &mut Figures, what: &str, ours: &str, theirs: Option<&str>) {
+        let Some(own) = self.get(ours) else { return };
+        let peer = theirs.and_then(|theirs| self.get(theirs));
+        figures.row(&[
+            what.to_owned(),
+            time(own),
+            peer.map_or("-".to_owned(), time),
+            peer.map_or("-".to_owned(), |peer| times(peer / own)),
+        ]);
     }
 }
 
@@ -73,31 +85,70 @@ fn main() {
     for objects in [1_000, 1_000_000] {
         changes(&mut criterion, &results, objects);
     }
-    // With a filter only what it names runs.
-    if std::env::args()
-        .skip(1)
-        .all(|argument| argument.starts_with('-'))
-    {
-        contention::report();
-        memory::report();
-    }
     criterion.final_summary();
-    println!();
-    results.ratio("full key, cold", "kube: get by reference, cold");
-    results.ratio("full key, hot", "kube: get by reference, hot");
-    results.ratio("name, hot", "kube: get by reference, hot");
-    results.ratio("name, cold", "kube: get by reference, cold");
-    results.ratio("service (10 slices)", "kube: scan by label");
-    for change in ["same keys", "another service", "delete and add"] {
-        results.ratio(&format!("{change}, 1000000"), &format!("{change}, 1000"));
+    if support::is_test() || !support::is_whole_run() {
+        return;
     }
+    let mut figures = Figures::new(
+        "lookup",
+        &["among 100,000 objects", "kubedex", "kube-rs store", "takes"],
+    );
+    for (what, ours, theirs) in [
+        ("by full key, hot", "full key, hot", Some(KUBE_HOT)),
+        ("by full key, cold", "full key, cold", Some(KUBE_COLD)),
+        ("by name (`get_ref`), hot", "name, hot", Some(KUBE_HOT)),
+        ("by name (`get_ref`), cold", "name, cold", Some(KUBE_COLD)),
+        (
+            "by uid, a named index, hot",
+            "named index, full key, hot",
+            None,
+        ),
+        (
+            "by uid, a named index, cold",
+            "named index, full key, cold",
+            None,
+        ),
+        ("miss", "miss", None),
+        (
+            "the 10 slices of a service, cold",
+            "service (10 slices)",
+            Some("kube: scan by label"),
+        ),
+        (
+            "prefix: the 1,000 of a namespace, cold",
+            "namespace (1000 slices)",
+            None,
+        ),
+    ] {
+        results.row(&mut figures, what, ours, theirs);
+    }
+    figures.save();
+    let mut figures = Figures::new(
+        "changes",
+        &[
+            "one change, decoding aside",
+            "among 1,000",
+            "among 1,000,000",
+        ],
+    );
+    for change in ["same keys", "another service", "delete and add"] {
+        let of = |objects: usize| results.get(&format!("{change}, {objects}")).map(time);
+        figures.row(&[
+            change.to_owned(),
+            of(1_000).unwrap_or_default(),
+            of(1_000_000).unwrap_or_default(),
+        ]);
+    }
+    figures.save();
+    contention::report();
+    memory::report();
 }
 
 fn lookups(criterion: &mut Criterion, results: &Results) {
     let data = Dataset::new(OBJECTS);
-    let store = data.store();
     let order = data.random_order();
-    // In the order of use, so that finding what to look for costs both sides nothing.
+    // In the order of use, and made before the heap is full of holes, so that they stand side by side: finding what to look
+    // for shall cost neither side anything.
     let keys: Vec<[String; 2]> = order
         .iter()
         .map(|at| [data.key(*at).0.to_owned(), data.key(*at).1.to_owned()])
@@ -108,6 +159,12 @@ fn lookups(criterion: &mut Criterion, results: &Results) {
         .iter()
         .map(|at| [data.service(*at).0.to_owned(), data.service(*at).1])
         .collect();
+    let kube_ref = |at: usize| {
+        let (namespace, name) = data.key(at);
+        KubeRef::new_with(name, data.api_resource()).within(namespace)
+    };
+    let refs: Vec<_> = order.iter().map(|at| kube_ref(*at)).collect();
+    let store = data.store();
     let cold = |at: usize| at % OBJECTS;
     let hot = |at: usize| at % 64;
     results.measure(criterion, "full key, cold", |at| {
@@ -146,15 +203,10 @@ fn lookups(criterion: &mut Criterion, results: &Results) {
     }
     writer.apply_watcher_event(&Event::InitDone);
     let peer = writer.as_reader();
-    let kube_ref = |at: usize| {
-        let (namespace, name) = data.key(at);
-        KubeRef::new_with(name, data.api_resource()).within(namespace)
-    };
-    let refs: Vec<_> = order.iter().map(|at| kube_ref(*at)).collect();
-    results.measure(criterion, "kube: get by reference, cold", |at| {
+    results.measure(criterion, KUBE_COLD, |at| {
         black_box(peer.get(&refs[at % refs.len()]).unwrap());
     });
-    results.measure(criterion, "kube: get by reference, hot", |at| {
+    results.measure(criterion, KUBE_HOT, |at| {
         black_box(peer.get(&refs[at % 64]).unwrap());
     });
     results.measure(criterion, "kube: scan by label", |at| {

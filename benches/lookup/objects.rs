@@ -46,6 +46,20 @@ impl Dataset {
             .unwrap()
     }
 
+    /// By namespace, service and name, so that the beginning of a key finds the slices of a service.
+    pub(crate) fn composite_indexes() -> IndexSet {
+        IndexSet::default()
+            .with(
+                "service",
+                [
+                    "metadata.namespace",
+                    "metadata.labels['kubernetes.io/service-name']",
+                    "metadata.name",
+                ],
+            )
+            .unwrap()
+    }
+
     fn build(objects: usize, indexes: IndexSet, namespace: impl Fn(usize) -> String) -> Self {
         let name = |at: usize| {
             format!(

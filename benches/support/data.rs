@@ -232,7 +232,9 @@ impl Objects {
             workload.name.len() % 7,
         );
         let fields = r#"{"f:metadata":{"f:annotations":{".":{},"f:meta.helm.sh/release-name":{},"f:meta.helm.sh/release-namespace":{}},"f:labels":{".":{},"f:app.kubernetes.io/instance":{},"f:app.kubernetes.io/managed-by":{},"f:app.kubernetes.io/name":{},"f:helm.sh/chart":{}}},"f:spec":{"f:internalTrafficPolicy":{},"f:ports":{".":{},"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{},"f:port":{},"f:protocol":{},"f:targetPort":{}}},"f:selector":{},"f:sessionAffinity":{},"f:type":{}}}"#;
-        let metadata = self.metadata(workload, &workload.name, &labels, None, "helm", fields);
+        // A workload has more than one when there are more of them than workloads.
+        let name = format!("{}-{}", workload.name, suffix(&mut self.rng, 5));
+        let metadata = self.metadata(workload, &name, &labels, None, "helm", fields);
         let ip = address(&mut self.rng);
         format!(
             r#"{{"kind":"Service","apiVersion":"v1","metadata":{metadata},"spec":{{"ports":[{{"name":"http","protocol":"TCP","appProtocol":"kubernetes.io/h2c","port":80,"targetPort":"http"}},{{"name":"metrics","protocol":"TCP","port":9090,"targetPort":9090}}],"selector":{{"app.kubernetes.io/name":"{0}","app.kubernetes.io/instance":"{0}"}},"clusterIP":"{ip}","clusterIPs":["{ip}"],"type":"ClusterIP","sessionAffinity":"None","ipFamilies":["IPv4"],"ipFamilyPolicy":"SingleStack","internalTrafficPolicy":"Cluster"}},"status":{{"loadBalancer":{{}}}}}}"#,
@@ -246,7 +248,7 @@ impl Objects {
             workload.name
         );
         let fields = r#"{"f:data":{".":{},"f:ca.crt":{},"f:password":{},"f:tls.crt":{},"f:tls.key":{},"f:username":{}},"f:metadata":{"f:labels":{".":{},"f:app.kubernetes.io/managed-by":{},"f:app.kubernetes.io/name":{}}},"f:type":{}}"#;
-        let name = format!("{}-credentials", workload.name);
+        let name = format!("{}-{}", workload.name, suffix(&mut self.rng, 5));
         let metadata = self.metadata(workload, &name, &labels, None, "cert-manager", fields);
         format!(
             r#"{{"kind":"Secret","apiVersion":"v1","metadata":{metadata},"data":{{"ca.crt":"{}","password":"{}","tls.crt":"{}","tls.key":"{}","username":"YWRtaW4="}},"type":"Opaque"}}"#,

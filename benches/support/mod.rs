@@ -2,20 +2,25 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod child;
 pub(crate) mod data;
+pub(crate) mod figures;
+pub(crate) mod process;
 
-/// The resident memory of this process, in bytes; 0 where /proc does not tell.
-pub(crate) fn resident_bytes() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| {
-            rest.trim()
-                .trim_end_matches("kB")
-                .trim()
-                .parse::<usize>()
-                .ok()
-        })
-        .map_or(0, |kilobytes| kilobytes * 1024)
+/// Whether no filter was given, so that what is measured besides criterion's benchmarks is to run, and the figures are whole.
+pub(crate) fn is_whole_run() -> bool {
+    let mut arguments = std::env::args().skip(1);
+    arguments.all(|argument| argument.starts_with('-'))
+}
+
+/// Whether this runs under `cargo test --benches`, which only asks whether a benchmark runs at all.
+pub(crate) fn is_test() -> bool {
+    std::env::args().any(|argument| argument == "--test")
+        || !std::env::args().any(|argument| argument == "--bench")
+}
+
+/// The middle one of some numbers; 0 of none.
+pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
 }
