@@ -6,6 +6,7 @@
 #   benches/figures.sh --no-run            only puts together what was measured before
 #   benches/figures.sh --write [...]       also puts the tables into README.md
 #
+# FIGURES_NOTE is put under the machine's description, such as what else the machine did meanwhile.
 # The heap is measured if libjemalloc.so.2 is there (Debian: libjemalloc2), or where KUBEDEX_JEMALLOC says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,6 +35,7 @@ out=target/figures.md
   memory=$(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo 2>/dev/null)
   virtual=$(grep -qw hypervisor /proc/cpuinfo 2>/dev/null && echo ", virtual" || true)
   echo "Machine: $(nproc) processors (${processor:-unknown}$virtual), ${memory:-unknown} of memory, $(uname -sr), $(rustc --version | cut -d ' ' -f 1,2)."
+  [ -z "${FIGURES_NOTE:-}" ] || printf '\n%s\n' "$FIGURES_NOTE"
   for table in object ingest memory indexes lookup contention changes sync; do
     file=target/tmp/figures/$table.md
     if [ -f "$file" ]; then
