@@ -7,6 +7,8 @@ mod clusters;
 mod demo;
 mod failure;
 mod output;
+#[cfg(feature = "s3")]
+mod pull;
 mod rbac;
 mod render;
 mod run;
@@ -41,6 +43,8 @@ Exit codes: 0 done; 1 the cluster cannot be reached or refuses, or an output fai
 enum Command {
     Check(check::Check),
     Clusters(Box<clusters::Clusters>),
+    #[cfg(feature = "s3")]
+    Pull(Box<pull::Pull>),
     Rbac(rbac::Rbac),
     Render(render::Render),
     Run(run::Run),
@@ -118,6 +122,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Clusters(clusters) => {
             log(LevelFilter::ERROR, clusters.verbose);
             clusters.run()
+        }
+        #[cfg(feature = "s3")]
+        Command::Pull(pull) => {
+            log(LevelFilter::ERROR, pull.verbose);
+            pull.run()
         }
         Command::Rbac(rbac) => rbac.run(),
         Command::Render(render) => render.run(),

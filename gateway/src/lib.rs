@@ -16,6 +16,9 @@
 //! publication    one output written to one sink
 //! ├─ output      how a snapshot reads to a consumer: pure
 //! └─ sink        where it is written
+//!
+//! http           the newest snapshot for those who ask
+//! pull           brings down what was written to a store
 //! ```
 
 pub mod assemble;
@@ -24,12 +27,15 @@ pub mod config;
 pub mod discovery;
 pub mod engine;
 pub mod guard;
+pub mod http;
 pub mod live;
 pub mod manifest;
 pub mod model;
 pub mod output;
 pub mod publication;
 pub mod publish;
+#[cfg(feature = "s3")]
+pub mod pull;
 pub mod service;
 pub mod sink;
 pub mod statics;

@@ -17,6 +17,8 @@ pub(crate) mod blocking;
 mod config;
 pub mod directory;
 mod permit;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod stdout;
 
 pub use config::ConfigError;

@@ -8,7 +8,7 @@
 //! A directory has one writer at a time, held to that by a lock on `.kubedex-lock`.
 
 mod command;
-mod manifest;
+pub(crate) mod manifest;
 mod path;
 mod root;
 mod writer;
@@ -28,6 +28,9 @@ use super::{ConfigError, Sink, SinkError, Write, Written};
 use crate::config::duration;
 use crate::model::ContentHash;
 use writer::Writer;
+
+#[cfg(feature = "s3")]
+pub(crate) use path::check as check_path;
 
 /// How long the command may run: 10 seconds. A reload of a load balancer takes less, or hangs.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,6 +115,15 @@ impl FileMode {
         (bits <= 0o777).then_some(Self(bits))
     }
 
+    /// Reads three or four octal digits, such as `0640`; `None` if it is something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|it| it.is_ascii_digit());
+        u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|_| is_octal)
+            .and_then(Self::new)
+    }
+
     /// The bits.
     pub fn bits(self) -> u32 {
         self.0
@@ -139,14 +151,9 @@ impl Serialize for FileMode {
 impl<'de> Deserialize<'de> for FileMode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|it| it.is_ascii_digit());
-        u32::from_str_radix(&text, 8)
-            .ok()
-            .filter(|_| is_octal)
-            .and_then(Self::new)
-            .ok_or_else(|| {
-                D::Error::custom("write three or four octal digits, in quotes, such as \"0640\"")
-            })
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom("write three or four octal digits, in quotes, such as \"0640\"")
+        })
     }
 }
 
@@ -171,15 +178,31 @@ impl Directory {
         })
     }
 
-    /// What this sink has written and still stands there, by path, with the hash of its content.
+    /// What this sink has written, by path, with the hash of what stands there now; `None` if it stands no longer.
     ///
     /// # Errors
     /// When the directory cannot be read, or another writer has it.
     ///
     /// # Cancel safety
     /// Safe.
-    pub async fn standing(&mut self) -> Result<BTreeMap<Arc<str>, ContentHash>, SinkError> {
+    pub async fn standing(&mut self) -> Result<BTreeMap<Arc<str>, Option<ContentHash>>, SinkError> {
         self.work(Writer::standing).await
+    }
+
+    /// Keeps a file of our own beside the others, under a reserved name.
+    #[cfg(feature = "s3")]
+    pub(crate) async fn keep(
+        &mut self,
+        name: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<(), SinkError> {
+        self.work(move |writer| writer.keep(name, &bytes)).await
+    }
+
+    /// What was kept under a name.
+    #[cfg(feature = "s3")]
+    pub(crate) async fn kept(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, SinkError> {
+        self.work(move |writer| writer.kept(name)).await
     }
 
     /// Does blocking work. A writer that panicked is opened anew.

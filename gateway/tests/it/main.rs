@@ -5,11 +5,14 @@ mod clusters;
 mod config;
 mod engine;
 mod envoy;
+mod http;
 mod live;
 mod outage;
 mod outputs;
 mod properties;
 mod render;
+#[cfg(feature = "s3")]
+mod s3;
 mod scale;
 mod service;
 mod sinks;

@@ -91,19 +91,42 @@ impl Writer {
         job.run(rendering, has_command, &proceed)
     }
 
-    /// What this sink has written and still stands.
-    pub(super) fn standing(&mut self) -> Result<BTreeMap<Arc<str>, ContentHash>, SinkError> {
+    /// What this sink has written, and what stands of it.
+    pub(super) fn standing(
+        &mut self,
+    ) -> Result<BTreeMap<Arc<str>, Option<ContentHash>>, SinkError> {
         let config = Arc::clone(&self.config);
         let open = self.open()?;
         let mut found = BTreeMap::new();
+        // What is known may not be what stands.
+        open.standing.clear();
         for name in &open.names {
             let standing = open.root.read(name, None);
             let standing = standing.map_err(|error| failed(&config, "reading", name, error))?;
-            if let Standing::File(bytes, _) = standing {
-                found.insert(Arc::clone(name), ContentHash::of_bytes(&bytes));
-            }
+            let hash = match standing {
+                Standing::File(bytes, _) => Some(ContentHash::of_bytes(&bytes)),
+                Standing::Nothing | Standing::Other => None,
+            };
+            found.insert(Arc::clone(name), hash);
         }
         Ok(found)
+    }
+
+    #[cfg(feature = "s3")]
+    pub(super) fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), SinkError> {
+        let config = Arc::clone(&self.config);
+        let kept = self.open()?.root.write(name, bytes, OWN_MODE);
+        kept.map_err(|error| failed(&config, "writing", name, error))
+    }
+
+    #[cfg(feature = "s3")]
+    pub(super) fn kept(&mut self, name: &str) -> Result<Option<Vec<u8>>, SinkError> {
+        let config = Arc::clone(&self.config);
+        match self.open()?.root.read(name, None) {
+            Ok(Standing::File(bytes, _)) => Ok(Some(bytes)),
+            Ok(Standing::Nothing | Standing::Other) => Ok(None),
+            Err(error) => Err(failed(&config, "reading", name, error)),
+        }
     }
 
     /// Whether something was written for which the command has not run.

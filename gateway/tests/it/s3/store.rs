@@ -1,0 +1,174 @@
+//! A store in memory that notes what is asked of it, and fails when it is told to.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    Attribute, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// Shares one store in memory. Each one notes for itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store {
+    inner: Arc<InMemory>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    asked: Vec<String>,
+    /// How many more changes are done; all, if none.
+    left: Option<usize>,
+    /// Whether the answer to the next put is lost.
+    lose_answer: bool,
+}
+
+impl Store {
+    /// The same store, seen by somebody else.
+    pub(crate) fn other(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            state: Arc::default(),
+        }
+    }
+
+    /// What was asked since it was asked for last.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().asked)
+    }
+
+    /// What was changed since it was asked for last.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let mut asked = self.asked();
+        asked.retain(|it| it.starts_with("put") || it.starts_with("delete"));
+        asked
+    }
+
+    pub(crate) fn end_after(&self, changes: usize) {
+        self.state.lock().unwrap().left = Some(changes);
+    }
+
+    pub(crate) fn lose_answer(&self) {
+        self.state.lock().unwrap().lose_answer = true;
+    }
+
+    /// Puts something as somebody else would.
+    pub(crate) async fn put_foreign(&self, key: &str, text: &'static str) {
+        self.inner.put(&key.into(), text.into()).await.unwrap();
+    }
+
+    /// All keys and texts but the manifest's.
+    pub(crate) async fn content(&self) -> Vec<(String, String)> {
+        let listed: Vec<ObjectMeta> = self.inner.list(None).try_collect().await.unwrap();
+        let mut content = Vec::new();
+        for object in listed {
+            let key = object.location.to_string();
+            if !key.ends_with(".kubedex-manifest.json") {
+                content.push((key.clone(), self.text(&key).await.unwrap()));
+            }
+        }
+        content.sort();
+        content
+    }
+
+    pub(crate) async fn text(&self, key: &str) -> Option<String> {
+        let got = self.inner.get(&Path::parse(key).unwrap()).await.ok()?;
+        let bytes = got.bytes().await.unwrap();
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    pub(crate) async fn metadata(&self, key: &str, name: &'static str) -> Option<String> {
+        let got = self.inner.get(&key.into()).await.unwrap();
+        let value = got.attributes.get(&Attribute::Metadata(name.into()));
+        value.map(|value| value.to_string())
+    }
+
+    fn note(&self, what: &str, key: &impl fmt::Display) {
+        let mut state = self.state.lock().unwrap();
+        state.asked.push(format!("{what} {key}"));
+    }
+
+    /// Stands before each change.
+    fn change(&self) -> Result<()> {
+        let mut state = self.state.lock().unwrap();
+        if let Some(left) = &mut state.left {
+            *left = left.checked_sub(1).ok_or_else(gone)?;
+        }
+        Ok(())
+    }
+}
+
+fn gone() -> Error {
+    Error::Generic {
+        store: "test",
+        source: "the store is away".into(),
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("test")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Store {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.note("put", location);
+        self.change()?;
+        let done = self.inner.put_opts(location, payload, options).await?;
+        let lost = std::mem::take(&mut self.state.lock().unwrap().lose_answer);
+        if lost { Err(gone()) } else { Ok(done) }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.note(if options.head { "head" } else { "get" }, location);
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let this = self.clone();
+        let noted = locations.map(move |location| {
+            let location = location?;
+            this.note("delete", &location);
+            this.change()?;
+            Ok(location)
+        });
+        self.inner.delete_stream(noted.boxed())
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.note("list", &prefix.cloned().unwrap_or_default());
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
