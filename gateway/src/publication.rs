@@ -38,6 +38,8 @@ pub const RETRY_CAP: Duration = Duration::from_secs(15);
 pub const LASTING_RETRY: Duration = Duration::from_secs(60);
 
 /// How often everything is held against what really stands in the sink: every 5 minutes. It mends what others removed.
+/// After a failure, and after leadership was gained, it is done once already when [`WRITE_TIMEOUT`] has passed: a write
+/// that was given up may arrive late.
 pub const VERIFY_EVERY: Duration = Duration::from_mins(5);
 
 /// How a publication goes about it.

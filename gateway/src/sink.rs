@@ -42,6 +42,12 @@ pub trait Sink: fmt::Debug + Send {
     /// Each file is as it was or as it is to be. Work that goes on past the drop begins no further file, and the next
     /// write waits for its end.
     async fn write(&mut self, write: Write) -> Result<Written, SinkError>;
+
+    /// Lets go of what keeps others from writing, since it is another replica's turn. The next write takes it again.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    async fn release(&mut self) {}
 }
 
 /// What is to be written, and by which right.

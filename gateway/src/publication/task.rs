@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{
     Gate, LASTING_RETRY, Phase, PublicationConfig, RETRY_BASE, RETRY_CAP, Status, WRITE_TIMEOUT,
@@ -37,6 +37,8 @@ pub(super) struct Task {
     failed: u32,
     retry_at: Option<Instant>,
     verify_at: Option<Instant>,
+    /// Whether a write may still be under way that was given up, here or by another leader.
+    is_uncertain: bool,
 }
 
 /// What is said of the task. If it ends without having said so, it panicked.
@@ -84,13 +86,14 @@ impl Task {
             failed: 0,
             retry_at: None,
             verify_at: None,
+            is_uncertain: false,
         }
     }
 
     /// Runs until it is told to stop.
     pub(super) async fn run(mut self) {
         loop {
-            let may_write = self.look_at_gate();
+            let may_write = self.look_at_gate().await;
             let due = self.due();
             let is_behind = may_write && self.is_behind(due.as_ref());
             self.report.idle(may_write, due.is_some(), is_behind);
@@ -123,19 +126,23 @@ impl Task {
     }
 
     /// Whether it may write. A right that is not the last one makes everything uncertain.
-    fn look_at_gate(&mut self) -> bool {
+    async fn look_at_gate(&mut self) -> bool {
         let permit = self.gate.permit();
         let may_write = permit.is_some();
         if permit != self.permit {
             let token = permit.as_ref().and_then(Permit::token);
             if token.is_some() {
                 tracing::info!(publication = self.name, token, "leads, and writes");
-                // Who led before may still have had a write under way, for as long as one takes.
-                let verify = self.config.verify_every;
-                self.verify_at = verify.map(|_| Instant::now() + WRITE_TIMEOUT);
+                // Who led before may still have had a write under way.
+                self.is_uncertain = true;
             } else if permit.is_none() {
                 tracing::info!(publication = self.name, "does not lead, and does not write");
+                let released = timeout(WRITE_TIMEOUT, self.sink.release());
+                if released.await.is_err() {
+                    tracing::warn!(publication = self.name, "the sink does not let go");
+                }
             }
+            self.report.forget();
             self.base = None;
             self.had = None;
             self.permit = permit;
@@ -250,12 +257,19 @@ impl Task {
                 self.base = Some(published);
                 self.failed = 0;
                 self.retry_at = None;
-                if self.verify_at.is_none() {
-                    self.verify_at = self.config.verify_every.map(|every| now + every);
+                // By then it has arrived, if it does.
+                let soon = std::mem::take(&mut self.is_uncertain).then_some(WRITE_TIMEOUT);
+                let verify = self
+                    .config
+                    .verify_every
+                    .map(|every| now + soon.unwrap_or(every));
+                if soon.is_some() || self.verify_at.is_none() {
+                    self.verify_at = verify;
                 }
             }
             Attempt::Failed(error) => {
                 self.base = None;
+                self.is_uncertain = true;
                 let wait = backoff(self.failed, error.is_lasting());
                 self.failed = self.failed.saturating_add(1);
                 self.retry_at = Some(now + wait);
@@ -264,6 +278,7 @@ impl Task {
             Attempt::Cut => {
                 self.base = None;
                 self.had = None;
+                self.is_uncertain = true;
             }
             Attempt::Panicked => {
                 self.report.output_panicked(&self.name);
@@ -307,11 +322,12 @@ async fn past(stop: &mut watch::Receiver<Option<Instant>>) {
 impl Report {
     fn idle(&self, may_write: bool, is_due: bool, is_behind: bool) {
         self.status.send_if_modified(|status| {
+            let is_failing = status.last_error.is_some();
             let phase = match (may_write, is_due) {
                 (false, _) => Phase::Standby,
                 // What a failure said stands until a write succeeds.
                 (true, true) => match status.phase {
-                    phase @ (Phase::Failing | Phase::Refused) => phase,
+                    phase @ (Phase::Failing | Phase::Refused) if is_failing => phase,
                     _ => Phase::Writing,
                 },
                 (true, false) if status.version.is_some() => Phase::Current,
@@ -394,6 +410,15 @@ impl Report {
             }
             self.said = Some(text);
         }
+    }
+
+    /// What failed under another right to write says nothing of this one.
+    fn forget(&mut self) {
+        self.said = None;
+        self.status.send_if_modified(|status| {
+            status.failing_since = None;
+            status.last_error.take().is_some()
+        });
     }
 
     fn output_panicked(&self, name: &str) {

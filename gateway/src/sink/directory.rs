@@ -248,6 +248,15 @@ impl Sink for Directory {
         }
         Ok(written)
     }
+
+    async fn release(&mut self) {
+        let closed = self.work(|writer| {
+            writer.close();
+            Ok(())
+        });
+        // Work that panicked let go of everything already.
+        let _ = closed.await;
+    }
 }
 
 #[cfg(test)]

@@ -143,6 +143,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Gives the lock back.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
     fn open(&mut self) -> Result<&mut Open, SinkError> {
         let open = match self.open.take() {
             Some(open) => open,

@@ -223,9 +223,14 @@ async fn a_directory_has_one_writer() {
         error.chain()
     );
     assert_eq!(text(&root, "a").as_deref(), Some("1"));
-    drop(first);
+    // Whose turn is over lets go, and takes it again when it is free.
+    first.release().await;
     write(&mut second, whole(&[])).await.unwrap();
     assert_eq!(text(&root, "a"), None);
+    assert!(write(&mut first, whole(&[])).await.is_err());
+    drop(second);
+    write(&mut first, whole(&[("a", "2")])).await.unwrap();
+    assert_eq!(text(&root, "a").as_deref(), Some("2"));
 }
 
 #[tokio::test]
