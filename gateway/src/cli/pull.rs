@@ -9,9 +9,9 @@ use crate::sink::Written;
 use crate::sink::directory::{COMMAND_TIMEOUT, DirectoryConfig, FileMode};
 use crate::sink::s3::{DEFAULT_REGION, S3Config};
 
-use super::signals::stopped;
 use super::failure::Failure;
 use super::output::printable;
+use super::signals::Stop;
 use super::{EXIT_CODES, note};
 
 const EXAMPLES: &str = "\
@@ -139,7 +139,7 @@ impl Pull {
     }
 
     async fn pull(self) -> Result<(), Failure> {
-        let stop = stopped()?;
+        let mut stop = Stop::listen()?;
         let (once, every, bound) = (self.once, self.every, self.bound);
         let mut puller = Puller::open(self.config()).map_err(|error| {
             Failure::usage("the files cannot be brought like this").because(error.to_string())
@@ -163,7 +163,7 @@ impl Pull {
         };
         tokio::select! {
             outcome = pulling => outcome,
-            () = stop => Ok(()),
+            () = stop.next() => Ok(()),
             () = bound => Ok(()),
         }
     }
