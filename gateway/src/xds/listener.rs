@@ -1,7 +1,6 @@
 //! Connections: accepts them, speaks TLS and HTTP/2, and ends them in order.
 //!
-//! Every task started here is joined here: a connection belongs to the listener, and what HTTP/2 starts belongs to its
-//! connection.
+//! Every task started here is joined here: connections, and what HTTP/2 starts for them, which ends with its connection.
 
 use std::future::Future;
 use std::io;
@@ -47,6 +46,7 @@ pub(super) async fn serve(
     shared: Shared,
 ) {
     let mut connections = JoinSet::new();
+    let streams = TaskTracker::new();
     let stop = shared.stop.clone();
     loop {
         tokio::select! {
@@ -54,8 +54,9 @@ pub(super) async fn serve(
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((socket, peer)) => {
                     let (certificates, shared) = (certificates.clone(), shared.clone());
+                    let tasks = Tasks::of(&streams);
                     connections.spawn(async move {
-                        if let Err(error) = connection(socket, certificates, shared).await {
+                        if let Err(error) = connection(socket, certificates, shared, tasks).await {
                             tracing::debug!(%peer, %error, "a connection ended");
                         }
                     });
@@ -76,16 +77,19 @@ pub(super) async fn serve(
     if timeout(GRACE, ended).await.is_err() {
         connections.shutdown().await;
     }
+    streams.close();
+    streams.wait().await;
 }
 
 async fn connection(
     socket: TcpStream,
     certificates: Option<Arc<Certificates>>,
     shared: Shared,
+    tasks: Tasks,
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let Some(certificates) = certificates else {
-        return speak(socket, shared).await;
+        return speak(socket, shared, tasks).await;
     };
     let nodes = Arc::clone(&shared.nodes);
     let stop = shared.stop.clone();
@@ -108,7 +112,7 @@ async fn connection(
         () = stop.cancelled() => return Ok(()),
         stream = timeout(HANDSHAKE, handshake) => stream.map_err(io::Error::from)??,
     };
-    speak(stream, shared).await
+    speak(stream, shared, tasks).await
 }
 
 /// An error with what caused it.
@@ -123,12 +127,10 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn speak<S>(stream: S, shared: Shared) -> io::Result<()>
+async fn speak<S>(stream: S, shared: Shared, tasks: Tasks) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let tasks = Tasks::default();
-    // For when this is cut off.
     let _gone = tasks.gone.clone().drop_guard();
     let stop = shared.stop.clone();
     let was_used = Arc::new(AtomicBool::new(false));
@@ -137,7 +139,7 @@ where
         used.store(true, Ordering::Relaxed);
         respond(shared.clone(), request)
     });
-    let mut builder = http2::Builder::new(tasks.clone());
+    let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE)
@@ -156,22 +158,22 @@ where
             connection.as_mut().await
         }
     };
-    tasks.end().await;
     result.map_err(io::Error::other)
 }
 
-/// The tasks of a connection. They end with it at the latest.
-#[derive(Clone, Default)]
+/// The tasks of a connection, which end with it. All of them are awaited when the server ends.
+#[derive(Clone)]
 struct Tasks {
-    tracker: TaskTracker,
+    all: TaskTracker,
     gone: CancellationToken,
 }
 
 impl Tasks {
-    async fn end(&self) {
-        self.gone.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
+    fn of(all: &TaskTracker) -> Self {
+        Self {
+            all: all.clone(),
+            gone: CancellationToken::new(),
+        }
     }
 }
 
@@ -181,7 +183,7 @@ where
 {
     fn execute(&self, task: F) {
         let gone = self.gone.clone();
-        self.tracker
+        self.all
             .spawn(async move { gone.run_until_cancelled_owned(task).await });
     }
 }

@@ -92,6 +92,11 @@ impl Resources {
         self.version
     }
 
+    /// Whether it is the very same state, which says more than that nothing differs.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.map.ptr_eq(&other.map)
+    }
+
     /// The names of what differs from an earlier state. Costs about what differs.
     pub(super) fn changed_since<'a>(
         &'a self,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::resources::{Resource, Resources, World};
-use super::subscription::{Kind, Subscription};
+use super::subscription::{Kind, News, Subscription};
 use crate::model::ContentHash;
 
 /// The type of clusters.
@@ -106,8 +106,8 @@ pub(super) struct Stream {
 struct Typed {
     subscription: Subscription,
     last_nonce: Option<String>,
-    /// The version of the answer that is on its way.
-    outstanding: Option<ContentHash>,
+    /// The answer that is on its way: its version, and what in it was news.
+    outstanding: Option<(ContentHash, Vec<News>)>,
 }
 
 fn kind(type_url: &str) -> Kind {
@@ -184,10 +184,15 @@ impl Stream {
                 typed.subscription.forget(&name);
             }
         }
-        Ok(settled.map(|version| Verdict {
-            kind,
-            version,
-            error,
+        Ok(settled.map(|(version, news)| {
+            if error.is_some() {
+                typed.subscription.reject(news);
+            }
+            Verdict {
+                kind,
+                version,
+                error,
+            }
         }))
     }
 
@@ -224,17 +229,18 @@ impl Stream {
                     clusters.covers(name) && clusters.is_behind(name, &world.clusters)
                 })
         })?;
-        if *kind == Kind::Clusters {
+        if *kind == Kind::Clusters && !draft.is_again {
+            let names = draft.news.iter().map(|(name, _)| name);
             match self.of_kind_mut(Kind::Assignments) {
-                Some(assignments) => draft.news.iter().for_each(|name| assignments.forget(name)),
-                None => self.early.extend(draft.news),
+                Some(assignments) => names.for_each(|name| assignments.forget(name)),
+                None => self.early.extend(names.cloned()),
             }
         }
         self.answers += 1;
         let nonce = format!("{:x}", self.answers);
         let version = world.of(*kind).version();
         typed.last_nonce = Some(nonce.clone());
-        typed.outstanding = Some(version);
+        typed.outstanding = Some((version, draft.news));
         Some(Answer {
             type_url: Arc::clone(type_url),
             kind: *kind,

@@ -1,9 +1,11 @@
 //! What a client has asked for of one type, and what it was told: from these follows what it is to be told next.
 //!
 //! A resource is sent when it differs from what the client was told last, or when the client asks for it anew. What a
-//! client rejected it was told all the same: it is told again when there is something else to tell. Pure.
+//! client rejected it was told all the same, and is told again when it changes. But since a client may refuse a whole
+//! answer for one thing in it (Envoy does with endpoints), the halves of a rejected answer are sent again by themselves,
+//! down to what is wrong. Pure.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::resources::{Resource, Resources};
@@ -16,6 +18,8 @@ pub(super) const MAX_NAMES: usize = 100_000;
 pub(super) const MAX_NAMES_BYTES: usize = 16 << 20;
 /// About how many bytes of assignments are sent before the client says that it has them.
 const CHUNK: usize = 1 << 20;
+/// The most parts of rejected answers that are kept. One answer, however large, makes some twenty.
+const MAX_PARTS: usize = 64;
 /// Asks for everything.
 const WILDCARD: &str = "*";
 
@@ -37,6 +41,8 @@ pub(super) enum Kind {
 enum Told {
     /// This version.
     At(ContentHash),
+    /// This version, in an answer that was rejected and is to be sent again in parts.
+    Rejected(ContentHash),
     /// That there is none.
     Absent,
     /// Something that no longer counts: it is to be told again.
@@ -70,8 +76,13 @@ pub(super) struct Subscription {
     all_due: bool,
     /// An answer is due even if it has nothing in it.
     owed: bool,
+    /// Parts of answers that were rejected.
+    parts: VecDeque<Vec<News>>,
     seen: Resources,
 }
+
+/// A resource that a client was told of: its name and version.
+pub(super) type News = (Arc<str>, ContentHash);
 
 /// What is to be said next.
 #[derive(Debug, Default)]
@@ -80,8 +91,10 @@ pub(super) struct Draft {
     pub(super) resources: Vec<Resource>,
     /// Names of those that are gone or never were; in deltas only.
     pub(super) removed: Vec<Arc<str>>,
-    /// Names of resources the client had not, or not so.
-    pub(super) news: Vec<Arc<str>>,
+    /// Resources the client had not, or not so.
+    pub(super) news: Vec<News>,
+    /// Whether this is part of an answer that was rejected.
+    pub(super) is_again: bool,
 }
 
 impl Subscription {
@@ -97,6 +110,7 @@ impl Subscription {
             due: BTreeSet::new(),
             all_due: false,
             owed: false,
+            parts: VecDeque::new(),
             seen: Resources::default(),
         }
     }
@@ -110,7 +124,9 @@ impl Subscription {
     pub(super) fn is_behind(&self, name: &str, resources: &Resources) -> bool {
         let told = self.told.get(name).copied();
         match (resources.get(name), told) {
-            (Some(resource), Some(Told::At(version))) => version != resource.version(),
+            (Some(resource), Some(Told::At(version) | Told::Rejected(version))) => {
+                version != resource.version()
+            }
             (None, None | Some(Told::Absent)) => false,
             _ => true,
         }
@@ -122,6 +138,51 @@ impl Subscription {
             self.told.insert(Arc::clone(name), Told::Stale);
             self.due.insert(Arc::clone(name));
         }
+    }
+
+    /// Takes note that the client rejected an answer with these news.
+    pub(super) fn reject(&mut self, mut news: Vec<News>) {
+        let is_complete = !self.is_delta && self.kind == Kind::Clusters;
+        if is_complete || news.len() < 2 {
+            return;
+        }
+        for (name, version) in &news {
+            if let Some(told) = self.told.get_mut(name)
+                && *told == Told::At(*version)
+            {
+                *told = Told::Rejected(*version);
+            }
+        }
+        let half = news.split_off(news.len().div_ceil(2));
+        self.parts.extend([half, news]);
+        while self.parts.len() > MAX_PARTS {
+            self.parts.pop_front();
+        }
+    }
+
+    /// Part of a rejected answer, as far as that is still what the client was told.
+    fn part(&mut self) -> Option<Draft> {
+        while let Some(part) = self.parts.pop_back() {
+            let mut draft = Draft {
+                is_again: true,
+                ..Draft::default()
+            };
+            for (name, version) in part {
+                if let Some(resource) = self.seen.get(&name)
+                    && resource.version() == version
+                    && let Some(told) = self.told.get_mut(&name)
+                    && *told == Told::Rejected(version)
+                {
+                    *told = Told::At(version);
+                    draft.resources.push(resource.clone());
+                    draft.news.push((name, version));
+                }
+            }
+            if !draft.news.is_empty() {
+                return Some(draft);
+            }
+        }
+        None
     }
 
     /// Takes in what a request asks for. `settles` says whether the request accepts or rejects an answer, rather than
@@ -307,6 +368,9 @@ impl Subscription {
 
     /// Takes note of what differs from the state it saw last. Costs about what differs.
     pub(super) fn see(&mut self, resources: &Resources) {
+        if self.seen.is_same(resources) {
+            return;
+        }
         if !self.all_due {
             let seen = std::mem::take(&mut self.seen);
             for name in resources.changed_since(&seen) {
@@ -340,12 +404,13 @@ impl Subscription {
                 continue;
             }
             match (self.seen.get(&name), self.told.get(&name)) {
-                (Some(now), Some(Told::At(version))) if *version == now.version() => {}
+                (Some(now), Some(Told::At(version) | Told::Rejected(version)))
+                    if *version == now.version() => {}
                 (Some(now), _) => {
                     size += now.size();
                     self.told.insert(Arc::clone(&name), Told::At(now.version()));
                     draft.resources.push(now.clone());
-                    draft.news.push(name);
+                    draft.news.push((name, now.version()));
                 }
                 (None, Some(Told::Absent)) => {}
                 (None, None) if !self.names.contains(&name) => {}
@@ -367,7 +432,7 @@ impl Subscription {
         let is_due = !is_empty || (self.owed && waiting.is_empty());
         self.due.extend(waiting);
         if !is_due {
-            return None;
+            return self.part();
         }
         self.owed = false;
         if !self.is_delta {

@@ -81,6 +81,8 @@ struct Client {
     nonces: BTreeMap<Kind, String>,
     /// Names asked for, which may come unchanged in answers made later: with how many had been made by then.
     asked: BTreeMap<Arc<str>, u64>,
+    /// Clusters in answers that were rejected, which may come unchanged.
+    rejected: BTreeSet<Arc<str>>,
 }
 
 impl Client {
@@ -97,6 +99,7 @@ impl Client {
             subscribed: BTreeSet::new(),
             nonces: BTreeMap::new(),
             asked: BTreeMap::new(),
+            rejected: BTreeSet::new(),
         }
     }
 
@@ -242,7 +245,7 @@ impl Client {
                 self.waiting.remove(&name);
             }
             for (name, version) in arrived {
-                if self.is_delta {
+                if self.is_delta && !self.rejected.remove(&name) {
                     assert_ne!(self.clusters.get(&name), Some(&version), "unchanged {name}");
                 }
                 if self.clusters.insert(Arc::clone(&name), version) != Some(version) {
@@ -259,6 +262,10 @@ impl Client {
                 Interest::All(Vec::new())
             };
             self.say(Kind::Clusters, error, interest, &answer.nonce, world);
+            if !accepts {
+                let names = answer.resources.iter().map(name_of);
+                self.rejected.extend(names);
+            }
             self.subscribe(false, None, world);
         } else {
             for name in &answer.removed {
@@ -285,6 +292,11 @@ impl Client {
                 }
             }
             self.subscribe(false, Some((&answer.nonce, error)), world);
+            if !accepts {
+                let answers = self.stream.answers;
+                let names = answer.resources.iter().map(name_of);
+                self.asked.extend(names.map(|name| (name, answers)));
+            }
         }
     }
 }
@@ -375,6 +387,89 @@ fn run(is_delta: bool, ops: Vec<Op>) {
         "{:?} wait for ever",
         client.waiting
     );
+}
+
+/// A client that refuses whole answers for one thing in them.
+fn comes_to_have_what_is_good(is_delta: bool, kind: Kind) {
+    let mut edit = Snapshot::default().edit();
+    for number in 0..100 {
+        edit.upsert(cluster(&format!("{number:02}"), None, 1));
+    }
+    let snapshot = edit.finish().unwrap();
+    let mut encoder = Encoder::new(None);
+    let mut world = encoder.publish(&snapshot);
+    let mut stream = Stream::new(is_delta);
+    let names: Vec<String> = snapshot.clusters().map(|it| it.name.to_string()).collect();
+    let nothing = || Interest::Change {
+        subscribe: Vec::new(),
+        unsubscribe: Vec::new(),
+        versions: Vec::new(),
+    };
+    let interest = |subscribe: Vec<String>| match (is_delta, nothing()) {
+        (false, _) => Interest::All(names.clone()),
+        (
+            true,
+            Interest::Change {
+                unsubscribe,
+                versions,
+                ..
+            },
+        ) => Interest::Change {
+            subscribe,
+            unsubscribe,
+            versions,
+        },
+        (true, other) => other,
+    };
+    let request = |nonce: String, error, interest| Request {
+        type_url: if kind == Kind::Clusters {
+            CLUSTERS
+        } else {
+            ASSIGNMENTS
+        }
+        .to_owned(),
+        nonce,
+        error,
+        interest,
+    };
+    let first = request(String::new(), None, interest(names.clone()));
+    stream.receive(first, &world).unwrap();
+    let bad = ["07", "50", "51"];
+    let mut has = BTreeSet::new();
+    let mut answers = 0;
+    let mut take_all = |stream: &mut Stream, world: &World, has: &mut BTreeSet<Arc<str>>| {
+        while let Some(answer) = stream.next(world) {
+            answers += 1;
+            assert!(answers < 60, "it comes to rest");
+            let news: Vec<_> = answer.resources.iter().map(name_of).collect();
+            let is_bad = news.iter().any(|name| bad.contains(&&**name));
+            let error = is_bad.then(|| "no".to_owned());
+            if !is_bad {
+                has.extend(news);
+            }
+            let request = request(answer.nonce, error, interest(Vec::new()));
+            stream.receive(request, world).unwrap();
+        }
+    };
+    take_all(&mut stream, &world, &mut has);
+    assert_eq!(has.len(), 97);
+    // What is wrong changes, and is right or wrong by itself.
+    let mut edit = snapshot.edit();
+    edit.upsert(cluster("07", None, 2));
+    edit.upsert(cluster("08", None, 2));
+    world = encoder.publish(&edit.finish().unwrap());
+    has.clear();
+    take_all(&mut stream, &world, &mut has);
+    if kind == Kind::Assignments {
+        assert_eq!(has, BTreeSet::from(["08".into()]));
+    }
+}
+
+#[test]
+fn a_client_that_refuses_whole_answers_gets_all_that_is_good_in_them() {
+    comes_to_have_what_is_good(true, Kind::Assignments);
+    comes_to_have_what_is_good(true, Kind::Clusters);
+    comes_to_have_what_is_good(false, Kind::Assignments);
 }
 
 proptest! {
