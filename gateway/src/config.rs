@@ -19,6 +19,7 @@ mod node;
 mod percent;
 mod publish;
 mod read;
+mod serve;
 
 pub use cluster::ClusterConfig;
 pub use discovery::DiscoveryConfig;
@@ -28,6 +29,7 @@ pub use file::{MAX_SIZE, read};
 pub use listen::{AdminConfig, HealthConfig};
 pub use percent::Percent;
 pub use publish::{Format, Parts, PublishConfig, PublishError, SinkConfig};
+pub use serve::{DocumentConfig, ServeConfig};
 
 use std::path::Path as FilePath;
 
@@ -37,6 +39,8 @@ use serde_json::Value;
 use crate::engine::EngineConfig;
 use crate::model::Origin;
 use crate::statics::{self, FieldError, StaticCluster};
+#[cfg(feature = "xds")]
+use crate::xds::{XdsConfig, XdsError};
 use document::Document;
 use node::Path;
 
@@ -54,6 +58,13 @@ pub struct Config {
     pub statics: Vec<StaticCluster>,
     /// Which outputs are written to which sinks.
     pub publish: Vec<PublishConfig>,
+    /// Documents for consumers that ask for them; `None` serves none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<ServeConfig>,
+    /// Where Envoys are told by ADS; `None` tells none.
+    #[cfg(feature = "xds")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xds: Option<XdsConfig>,
     /// Where health and metrics are served.
     pub health: HealthConfig,
     /// Where the admin API is served.
@@ -67,12 +78,14 @@ pub struct Config {
 }
 
 /// The sections of the file.
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 10] = [
     "cluster",
     "discovery",
     "static_precedence",
     "static",
     "publish",
+    "http",
+    "xds",
     "health",
     "admin",
     "leader_election",
@@ -148,6 +161,18 @@ impl Config {
             }
         }
         let publish = publish::read(&at("publish"), document);
+        let http = if document.has(&at("http")) {
+            serve::read(&at("http"), document)
+        } else {
+            None
+        };
+        #[cfg(feature = "xds")]
+        let xds = xds(&at("xds"), document);
+        #[cfg(not(feature = "xds"))]
+        if document.has(&at("xds")) {
+            let reason = "this program was built without the feature `xds`";
+            document.fault(&at("xds"), reason);
+        }
         let health: Option<HealthConfig> = document.read_section(&at("health"));
         let admin: Option<AdminConfig> = document.read_section(&at("admin"));
         if let Some(admin) = &admin {
@@ -156,6 +181,13 @@ impl Config {
         let mut listeners = Vec::new();
         listeners.extend(health.map(|health| (at("health").key("listen"), health.listen)));
         listeners.extend(admin.map(|admin| (at("admin").key("listen"), admin.listen)));
+        let http_listen = http.as_ref().map(|http| http.http.listen);
+        listeners.extend(http_listen.map(|listen| (at("http").key("listen"), listen)));
+        #[cfg(feature = "xds")]
+        listeners.extend(
+            xds.as_ref()
+                .map(|xds| (at("xds").key("listen"), xds.listen)),
+        );
         listen::check_distinct(&listeners, document);
 
         let election = if document.has(&at("leader_election")) {
@@ -169,8 +201,9 @@ impl Config {
         };
         let publish = publish?;
         leaders(&publish, election.is_some(), document);
-        if publish.is_empty() {
-            document.warn(&Path::default(), "nothing is published: `publish` is empty");
+        if publish.is_empty() && !document.has(&at("http")) && !document.has(&at("xds")) {
+            let reason = "nothing is published: there is no `publish`, `http` or `xds`";
+            document.warn(&Path::default(), reason);
         }
         Some(Self {
             cluster: cluster?,
@@ -178,6 +211,9 @@ impl Config {
             static_precedence: precedence?,
             statics: statics?,
             publish,
+            http,
+            #[cfg(feature = "xds")]
+            xds,
             health: health?,
             admin: admin?,
             leader_election: election,
@@ -207,6 +243,9 @@ impl Config {
         };
         section("cluster", self.cluster != other.cluster);
         section("publish", self.publish != other.publish);
+        section("http", self.http != other.http);
+        #[cfg(feature = "xds")]
+        section("xds", self.xds != other.xds);
         section("health", self.health != other.health);
         section("admin", self.admin != other.admin);
         section(
@@ -231,6 +270,36 @@ impl Config {
         mask::drop_absent(&mut value);
         value
     }
+}
+
+/// Where Envoys are told, if so.
+#[cfg(feature = "xds")]
+fn xds(path: &Path, document: &mut Document) -> Option<XdsConfig> {
+    if !document.has(path) {
+        return None;
+    }
+    let config: XdsConfig = document.read_section(path)?;
+    if let Err(error) = config.check() {
+        let field = match &error {
+            XdsError::Insecure { .. } | XdsError::Listen { .. } => "listen",
+            XdsError::UpstreamCa { .. } => "upstream_ca",
+            _ => "tls",
+        };
+        let mut reason = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            reason = format!("{reason}: {error}");
+            cause = error.source();
+        }
+        let path = path.key(field);
+        // It need not be checked where it runs, and the certificates are there.
+        if field == "tls" {
+            document.warn(&path, format!("{reason}; it does not run here"));
+        } else {
+            document.fault(&path, reason);
+        }
+    }
+    Some(config)
 }
 
 /// Faults and warnings for publications that only a leader writes.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Engine ─► Snapshots ─┬─► Publication (output, sink) ...     leader only, if so configured
+//!                      ├─► http, xds                           those who ask
 //!                      └─► health, metrics, admin
 //! Reloader ─► Engine
 //! ```
@@ -26,21 +27,28 @@ pub use reload::POLL;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+#[cfg(feature = "xds")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use kubedex::Client;
 use kubedex::leader_election::{self, LeaderElector};
 use kubedex::watcher::SyncError;
+use tokio::join;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Format, Parts, PublishError};
+use crate::config::{Config, Format, Parts, PublishError, ServeConfig, SinkConfig};
 use crate::engine::{Engine, EngineError};
+use crate::http::{Http, HttpError};
 use crate::publication::{Gate, Publication, PublicationConfig};
+use crate::publish::Snapshots;
+#[cfg(feature = "xds")]
+use crate::xds;
 
 use listen::{Bound, Server};
 use reload::Reloader;
@@ -78,6 +86,13 @@ pub enum StartError {
     /// Discovery cannot work as it is configured.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Documents cannot be served.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Envoys cannot be told.
+    #[cfg(feature = "xds")]
+    #[error("xds cannot be served")]
+    Xds(#[from] xds::XdsError),
     /// An output or a sink cannot work as it is configured.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -89,7 +104,12 @@ pub enum StartError {
 impl StartError {
     /// Whether the configuration is to blame, and not the world.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, Self::Bind(_))
+        match self {
+            Self::Bind(_) | Self::Http(HttpError::Listen { .. }) => false,
+            #[cfg(feature = "xds")]
+            Self::Xds(xds::XdsError::Listen { .. }) => false,
+            _ => true,
+        }
     }
 }
 
@@ -127,6 +147,19 @@ impl Service {
         }
         let (engine, snapshots) = Engine::start(client, &config.engine())?;
         let engine = Arc::new(engine);
+        let http = match &config.http {
+            Some(serve) => Some(documents(serve, &snapshots).await?),
+            None => None,
+        };
+        #[cfg(feature = "xds")]
+        let xds = match &config.xds {
+            Some(config) => {
+                let server = xds::serve(config.clone(), snapshots.clone()).await?;
+                tracing::info!(address = %server.local_addr(), "xds is served");
+                Some(server)
+            }
+            None => None,
+        };
         let elector = match &config.leader_election {
             Some(election) => Some(LeaderElector::start(client, election.campaign())?),
             None => None,
@@ -161,6 +194,9 @@ impl Service {
             engine,
             snapshots,
             publications,
+            http,
+            #[cfg(feature = "xds")]
+            xds: Mutex::new(xds),
             elector,
             file: source.file,
             configuration,
@@ -230,12 +266,26 @@ impl Service {
     pub async fn stop(self) {
         let shared = self.shared;
         shared.stopping.cancel();
-        self.admin.shutdown(REQUESTS_DEADLINE).await;
-        if let Err(error) = self.reloader.await
-            && error.is_panic()
-        {
-            tracing::error!("the reloader panicked");
-        }
+        let http = async {
+            if let Some(http) = &shared.http {
+                http.shutdown().await;
+            }
+        };
+        let xds = async {
+            #[cfg(feature = "xds")]
+            {
+                let taken = shared
+                    .xds
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                if let Some(server) = taken {
+                    server.shutdown().await;
+                }
+            }
+        };
+        join!(self.admin.shutdown(), http, xds);
+        stop_reloader(self.reloader).await;
         shared.engine.shutdown().await;
         let flushes = shared.publications.iter().map(async |(name, publication)| {
             if !publication.shutdown(FLUSH_DEADLINE).await {
@@ -253,6 +303,32 @@ impl Service {
                 "leadership was not released in time; others wait for the lease to run out"
             );
         }
-        self.health.shutdown(REQUESTS_DEADLINE).await;
+        self.health.shutdown().await;
     }
+}
+
+/// Joins the reloader. A file system that does not answer must not keep the service from ending.
+async fn stop_reloader(mut reloader: JoinHandle<()>) {
+    match timeout(REQUESTS_DEADLINE, &mut reloader).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the reloader failed"),
+        Err(_) => reloader.abort(),
+    }
+}
+
+/// Serves the documents.
+async fn documents(serve: &ServeConfig, snapshots: &Snapshots) -> Result<Http, HttpError> {
+    let outputs = serve.documents.iter().map(|document| {
+        let output = document.format.build(&SinkConfig::Stdout);
+        output
+            .map(|output| (document.path.clone(), output))
+            .map_err(|_| HttpError::Path {
+                path: document.path.clone(),
+                reason: "its output cannot be used",
+            })
+    });
+    let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+    let http = Http::start(serve.http, snapshots.clone(), outputs).await?;
+    tracing::info!(address = %http.address(), "http is served");
+    Ok(http)
 }

@@ -58,7 +58,7 @@ const GATEWAY: &[(&str, &[&str])] = &[
     ("publication", &["model", "output", "publish", "sink"]),
     ("http", &["model", "output", "publish"]),
     ("xds", &["model", "output", "publish"]),
-    ("pull", &["model", "sink"]),
+    ("pull", &["model", "output", "sink"]),
     (
         "config",
         &[

@@ -64,7 +64,7 @@ impl Run {
     }
 
     async fn serve(self, config: Config, source: Source) -> Result<(), Failure> {
-        let stop = Stop::listen()?;
+        let mut stop = Stop::listen()?;
         if !config.cluster.demo {
             let mut builder = Client::builder()
                 .user_agent(concat!("kubedex-gateway/", env!("CARGO_PKG_VERSION")));
@@ -74,7 +74,11 @@ impl Run {
             if let Some(context) = &config.cluster.context {
                 builder = builder.context(context);
             }
-            let client = builder.build().await.map_err(|error| refused(&error))?;
+            // Credentials may come from a program that takes its time.
+            let client = tokio::select! {
+                client = builder.build() => client.map_err(|error| refused(&error))?,
+                () = stop.next() => return Ok(()),
+            };
             let service = start(&client, config, source).await?;
             return self
                 .until_stopped(service, stop, std::future::pending())

@@ -47,6 +47,11 @@ impl Path {
         Self(steps)
     }
 
+    /// Further down along dotted keys.
+    pub(super) fn dotted(&self, fields: &str) -> Self {
+        self.join(&Self::parse(fields))
+    }
+
     /// From its printed form; keys that have dots or brackets in them are not told apart.
     pub(super) fn parse(text: &str) -> Self {
         let mut path = Self::default();

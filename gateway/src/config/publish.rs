@@ -17,6 +17,8 @@ use crate::output::prometheus::Prometheus;
 use crate::output::traefik::{Traefik, TraefikConfig};
 use crate::output::{self, Output};
 use crate::sink::directory::{Directory, DirectoryConfig};
+#[cfg(feature = "s3")]
+use crate::sink::s3::{S3, S3Config};
 use crate::sink::stdout::Stdout;
 use crate::sink::{self, Sink};
 
@@ -73,10 +75,13 @@ pub enum SinkConfig {
     Stdout,
     /// `directory`: files in a directory.
     Directory(DirectoryConfig),
+    /// `s3`: objects in an S3-compatible store.
+    #[cfg(feature = "s3")]
+    S3(S3Config),
 }
 
 /// The sinks by name.
-const SINKS: [&str; 2] = ["stdout", "directory"];
+const SINKS: [&str; 3] = ["stdout", "directory", "s3"];
 
 /// The keys of an entry besides the sink.
 const KEYS: [&str; 4] = ["format", "options", "name", "leader_only"];
@@ -128,7 +133,13 @@ pub(super) fn read(path: &Path, document: &mut Document) -> Option<Vec<PublishCo
     distinct(&entries, &items, document);
     for (entry, item) in entries.iter().zip(&items) {
         if let Err(error) = entry.build() {
-            document.fault(&item.join(&Path::parse(&error.field)), error.reason);
+            let path = item.join(&Path::parse(&error.field));
+            // It need not be checked where it runs: what is looked for in the environment and in other files may be there.
+            if ["s3.credentials_file", "s3.ca_file"].contains(&error.field.as_str()) {
+                document.warn(&path, format!("{}; it does not run here", error.reason));
+            } else {
+                document.fault(&path, error.reason);
+            }
         }
     }
     Some(entries)
@@ -169,7 +180,8 @@ fn entry(path: &Path, document: &mut Document) -> Option<PublishConfig> {
     })
 }
 
-fn format(path: &Path, document: &mut Document) -> Option<Format> {
+/// Reads `format` and `options` of what stands at a path.
+pub(super) fn format(path: &Path, document: &mut Document) -> Option<Format> {
     let at = path.key("format");
     if !document.has(&at) {
         let reason = format!("`format` is missing: one of {}", FORMATS.join(", "));
@@ -208,6 +220,13 @@ fn format(path: &Path, document: &mut Document) -> Option<Format> {
 fn sink(name: &str, path: &Path, document: &mut Document) -> Option<SinkConfig> {
     match name {
         "directory" => document.read_section(path).map(SinkConfig::Directory),
+        #[cfg(feature = "s3")]
+        "s3" => document.read_section(path).map(SinkConfig::S3),
+        #[cfg(not(feature = "s3"))]
+        "s3" => {
+            document.fault(path, "this program was built without the feature `s3`");
+            None
+        }
         _ => document
             .read_section::<Nothing>(path)
             .map(|Nothing {}| SinkConfig::Stdout),
@@ -282,14 +301,17 @@ impl Format {
         }
     }
 
-    fn build(&self, sink: &SinkConfig) -> Result<Box<dyn Output>, (&'static str, String)> {
+    pub(crate) fn build(
+        &self,
+        sink: &SinkConfig,
+    ) -> Result<Box<dyn Output>, (&'static str, String)> {
         let wrong = |error: output::ConfigError| (error.field(), error.reason().to_owned());
         Ok(match self.clone() {
             Self::Backends(config) => Box::new(Backends::new(config)),
             Self::Envoy(config) => {
                 let directory = match sink {
                     SinkConfig::Directory(directory) => Some(directory.path.as_path()),
-                    SinkConfig::Stdout => None,
+                    _ => None,
                 };
                 let output = EnvoyFiles::new(config, directory).map_err(|error| {
                     let field = match &error {
@@ -311,7 +333,7 @@ impl Format {
         })
     }
 
-    fn options(&self) -> Result<serde_json::Value, serde_json::Error> {
+    pub(super) fn options(&self) -> Result<serde_json::Value, serde_json::Error> {
         match self {
             Self::Backends(config) => serde_json::to_value(config),
             Self::Envoy(config) => serde_json::to_value(config),
@@ -329,6 +351,8 @@ impl SinkConfig {
         match self {
             Self::Stdout => "stdout",
             Self::Directory(_) => "directory",
+            #[cfg(feature = "s3")]
+            Self::S3(_) => "s3",
         }
     }
 
@@ -336,6 +360,8 @@ impl SinkConfig {
         Ok(match self.clone() {
             Self::Stdout => Box::new(Stdout::new()),
             Self::Directory(config) => Box::new(Directory::open(config)?),
+            #[cfg(feature = "s3")]
+            Self::S3(config) => Box::new(S3::open(&config)?),
         })
     }
 
@@ -344,6 +370,8 @@ impl SinkConfig {
             (Self::Directory(one), Self::Directory(two)) => {
                 one.path.components().eq(two.path.components())
             }
+            #[cfg(feature = "s3")]
+            (Self::S3(one), Self::S3(two)) => one.place() == two.place(),
             _ => false,
         }
     }
@@ -361,6 +389,8 @@ impl Serialize for PublishConfig {
         match &self.sink {
             SinkConfig::Stdout => map.serialize_entry("stdout", &serde_json::json!({}))?,
             SinkConfig::Directory(config) => map.serialize_entry("directory", config)?,
+            #[cfg(feature = "s3")]
+            SinkConfig::S3(config) => map.serialize_entry("s3", config)?,
         }
         map.serialize_entry("leader_only", &self.leader_only)?;
         map.end()

@@ -166,7 +166,7 @@ static:
         ),
         (
             4,
-            "publish[1]: say where to write, by one of stdout, directory",
+            "publish[1]: say where to write, by one of stdout, directory, s3",
         ),
         (5, "publish[2].directory: there is a sink already"),
         (
@@ -212,4 +212,64 @@ fn what_needs_a_restart_is_kept_and_named() {
     assert_eq!(needs_restart, ["publish", "admin"]);
     assert_eq!(next.engine(), second.engine());
     assert_eq!((&next.publish, next.admin), (&first.publish, first.admin));
+}
+
+#[test]
+fn documents_are_checked_like_publications() {
+    let config = config("http: {listen: '127.0.0.1:0'}");
+    assert!(config.warnings.is_empty());
+    let paths: Vec<_> = config
+        .http
+        .as_ref()
+        .unwrap()
+        .documents
+        .iter()
+        .map(|it| &*it.path)
+        .collect();
+    assert_eq!(paths, ["/traefik", "/prometheus"]);
+    let text = "\
+http:
+  max_connections: 0
+  documents:
+  - {path: traefik, format: traefik}
+  - {path: /snapshot, format: json}
+  - {path: /e, format: envoy, options: {root: /x}}
+  - {path: /n, format: nginx, options: {keepalive: 0}}
+  - {format: json, option: {}}
+";
+    let found = faults(text);
+    for (line, said) in [
+        (2, "http: `listen` is missing"),
+        (2, "http.max_connections: at least one"),
+        (4, "http.documents[0].path: `traefik` is no path"),
+        (5, "http.documents[1].path: `/snapshot` is served already"),
+        (6, "http.documents[2].format: it makes several files"),
+        (7, "http.documents[3].options.keepalive: "),
+        (8, "http.documents[4]: `path` is missing"),
+        (
+            8,
+            "http.documents[4].option: there is no key `option`, did you mean `options`?",
+        ),
+    ] {
+        let is_there = found
+            .iter()
+            .any(|fault| fault.contains(&format!("line {line}, ")) && fault.contains(said));
+        assert!(is_there, "line {line}: {said} in {found:#?}");
+    }
+}
+
+#[cfg(feature = "xds")]
+#[test]
+fn who_may_be_told_by_ads_is_checked() {
+    let found = faults("xds: {listen: '0.0.0.0:18000'}");
+    assert!(found[0].contains("xds.listen: "), "{found:?}");
+    let elsewhere =
+        config("xds: {listen: '127.0.0.1:1', tls: {cert_file: /none, key_file: /none}}\n");
+    assert_eq!(
+        elsewhere.warnings[0].field(),
+        "xds.tls",
+        "its files may be where it runs"
+    );
+    let found = faults("xds: {listen: '127.0.0.1:9911'}");
+    assert!(found[0].contains("is taken by"), "{found:?}");
 }

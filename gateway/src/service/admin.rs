@@ -4,6 +4,8 @@
 //! same machine gets at it, requests must name it by an address or as `localhost`, and a POST must not come from a page.
 
 mod reload;
+#[cfg(feature = "xds")]
+mod xds;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::engine::Connection;
+use crate::http::Http;
 use crate::model::{Cluster, Problem, ResolveError};
 use crate::publish::Published;
 
@@ -160,6 +163,10 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
             "totals": published.snapshot.totals(),
         })
     });
+    #[cfg(feature = "xds")]
+    let xds = view.xds.as_ref().map(xds::status);
+    #[cfg(not(feature = "xds"))]
+    let xds: Option<Value> = None;
     let body = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "ready": engine.synced,
@@ -175,6 +182,8 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
         })),
         "snapshot": snapshot,
         "publications": publications,
+        "http": shared.http.as_ref().map(Http::address),
+        "xds": xds,
     });
     answer(StatusCode::OK, &body)
 }
@@ -252,6 +261,29 @@ async fn problems(State(shared): State<Arc<Shared>>) -> Response {
             json!({"publication": &**name, "problems": problems})
         })
         .collect();
-    let body = json!({"snapshot": of_snapshot, "publications": of_publications});
+    let of_documents: Vec<Value> = shared
+        .http
+        .iter()
+        .flat_map(Http::problems)
+        .map(|(path, problems)| {
+            let problems: Vec<Value> = problems.iter().map(told).collect();
+            json!({"document": path, "problems": problems})
+        })
+        .collect();
+    #[cfg(feature = "xds")]
+    let of_xds: Vec<Value> = view
+        .xds
+        .iter()
+        .flat_map(|xds| xds.problems.iter())
+        .map(told)
+        .collect();
+    #[cfg(not(feature = "xds"))]
+    let of_xds: Vec<Value> = Vec::new();
+    let body = json!({
+        "snapshot": of_snapshot,
+        "publications": of_publications,
+        "http": of_documents,
+        "xds": of_xds,
+    });
     answer(StatusCode::OK, &body)
 }

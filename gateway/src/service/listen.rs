@@ -2,12 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use super::REQUESTS_DEADLINE;
+use crate::http::{Limits, serve};
+
+/// Connections to one listener at once: more than probes, scrapers and people need.
+const CONNECTIONS: usize = 64;
 
 /// A bound address that is not served yet.
 #[derive(Debug)]
@@ -23,7 +28,7 @@ pub(super) struct Server {
     name: &'static str,
     address: SocketAddr,
     stop: CancellationToken,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 /// An address that cannot be bound.
@@ -54,17 +59,21 @@ impl Bound {
         })
     }
 
-    /// Serves until the server is stopped.
+    /// Serves until the server is stopped, so many connections at once at the most.
     pub(super) fn serve(self, router: Router) -> Server {
         let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let serve = axum::serve(self.listener, router).with_graceful_shutdown(stopped);
+        let limits = Limits {
+            connections: CONNECTIONS,
+            drain: REQUESTS_DEADLINE,
+            ..Limits::default()
+        };
+        let serve = serve(self.listener, router, limits, stop.clone());
         tracing::info!(address = %self.address, "{} is served", self.name);
         Server {
             name: self.name,
             address: self.address,
             stop,
-            task: tokio::spawn(serve.into_future()),
+            task: tokio::spawn(serve),
         }
     }
 }
@@ -75,18 +84,11 @@ impl Server {
         self.address
     }
 
-    /// Takes no more connections, lets requests end that go on, for so long at the most, and joins the task.
-    pub(super) async fn shutdown(mut self, deadline: Duration) {
+    /// Takes no more connections, lets requests end that go on, for [`REQUESTS_DEADLINE`] at the most, and joins the task.
+    pub(super) async fn shutdown(mut self) {
         self.stop.cancel();
-        match tokio::time::timeout(deadline, &mut self.task).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::error!(%error, "{} ended", self.name),
-            Ok(Err(error)) => tracing::error!(%error, "the task of {} failed", self.name),
-            Err(_) => {
-                self.task.abort();
-                // Aborted: that it was is all it says.
-                let _ = (&mut self.task).await;
-            }
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(%error, "the task of {} failed", self.name);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing is counted here: what the parts of the service count is read when somebody asks, so that metrics cannot
 //! differ from what the parts themselves say.
 
+#[cfg(feature = "xds")]
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -75,7 +77,10 @@ impl Collector for Metrics {
         let mut out = Encoder(encoder);
         self.service(&mut out)?;
         self.snapshot(&mut out)?;
-        self.publications(&mut out)
+        self.publications(&mut out)?;
+        #[cfg(feature = "xds")]
+        self.xds(&mut out)?;
+        Ok(())
     }
 }
 
@@ -222,6 +227,55 @@ impl Metrics {
             "What the output cannot say.",
             each!(|status| Some(status.problems.len() as u64)),
         )
+    }
+}
+
+#[cfg(feature = "xds")]
+impl Metrics {
+    fn xds(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let Some(status) = &self.0.xds else {
+            return Ok(());
+        };
+        out.gauge(
+            "xds_streams",
+            "Streams that are open.",
+            status.streams as u64,
+        )?;
+        let problems = status.problems.len() as u64;
+        out.gauge("xds_problems", "What Envoy cannot be told.", problems)?;
+        let intact = status.tls_error.is_none();
+        out.flag(
+            "xds_certificates_readable",
+            "Whether the certificates could be read when they were last looked at.",
+            intact,
+        )?;
+        // Several nodes may have the same id in different clusters.
+        let mut nodes: BTreeMap<(&str, &str, &str), [u64; 2]> = BTreeMap::new();
+        for node in &status.nodes {
+            for (of, counts) in [("clusters", &node.clusters), ("endpoints", &node.endpoints)] {
+                let sums = nodes.entry((&node.id, &node.cluster, of)).or_default();
+                sums[0] += counts.acks;
+                sums[1] += counts.nacks;
+            }
+        }
+        let families = [
+            ("xds_acks", "Answers that a node accepted."),
+            ("xds_nacks", "Answers that a node rejected."),
+        ];
+        for (number, (name, help)) in families.into_iter().enumerate() {
+            let mut encoder = out
+                .0
+                .encode_descriptor(name, help, None, MetricType::Counter)?;
+            for ((node, cluster, resources), sums) in &nodes {
+                let labels = [
+                    ("node", *node),
+                    ("cluster", *cluster),
+                    ("resources", *resources),
+                ];
+                ConstCounter::new(sums[number]).encode(encoder.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 }
 

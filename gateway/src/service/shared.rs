@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+#[cfg(feature = "xds")]
+use std::sync::{Mutex, PoisonError};
 
 use kubedex::leader_election::LeaderElector;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Connection, Engine};
-use crate::publication::Publication;
+use crate::http::Http;
+use crate::publication::{Phase, Publication};
 use crate::publish::Snapshots;
+#[cfg(feature = "xds")]
+use crate::xds;
 
 use super::reload;
 use super::view::View;
@@ -20,6 +25,10 @@ pub(super) struct Shared {
     pub(super) snapshots: Snapshots,
     /// In the order of the configuration.
     pub(super) publications: Vec<(Arc<str>, Publication)>,
+    pub(super) http: Option<Http>,
+    /// Taken by the one that stops it.
+    #[cfg(feature = "xds")]
+    pub(super) xds: Mutex<Option<xds::Server>>,
     pub(super) elector: Option<LeaderElector>,
     /// The configuration file.
     pub(super) file: PathBuf,
@@ -41,8 +50,17 @@ impl Shared {
         if let Some(Err(error)) = elector.map(|elector| elector.health().check()) {
             return Some(error.to_string());
         }
-        let stopped = self.engine.status().connection == Connection::Stopped;
-        (stopped && !self.is_stopping()).then(|| "discovery has ended".to_owned())
+        if self.is_stopping() {
+            return None;
+        }
+        if self.engine.status().connection == Connection::Stopped {
+            return Some("discovery has ended".to_owned());
+        }
+        let ended = |publication: &Publication| publication.status().phase == Phase::Ended;
+        self.publications
+            .iter()
+            .find(|(_, publication)| ended(publication))
+            .map(|(name, _)| format!("publication {name} has ended"))
     }
 
     pub(super) fn view(&self) -> View {
@@ -54,6 +72,11 @@ impl Shared {
                 .iter()
                 .map(|(name, publication)| (Arc::clone(name), publication.status()))
                 .collect(),
+            #[cfg(feature = "xds")]
+            xds: {
+                let server = self.xds.lock().unwrap_or_else(PoisonError::into_inner);
+                server.as_ref().map(xds::Server::status)
+            },
             reloads: self.configuration.borrow().status.clone(),
             leads: self.elector.as_ref().map(LeaderElector::is_leading),
         }

@@ -16,6 +16,9 @@ pub(super) struct View {
     pub(super) engine: engine::Status,
     /// By name, in the order of the configuration.
     pub(super) publications: Vec<(Arc<str>, publication::Status)>,
+    /// Who is told by ADS; `None` if nobody is.
+    #[cfg(feature = "xds")]
+    pub(super) xds: Option<crate::xds::Status>,
     pub(super) reloads: reload::Status,
     /// Whether this replica leads; `None` if there is no election.
     pub(super) leads: Option<bool>,

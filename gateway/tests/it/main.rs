@@ -3,6 +3,7 @@
 mod binary;
 mod clusters;
 mod config;
+mod deploy;
 mod engine;
 mod envoy;
 mod http;

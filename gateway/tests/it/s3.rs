@@ -3,7 +3,7 @@
 mod logic;
 mod moto;
 mod pull;
-mod server;
+pub(crate) mod server;
 mod store;
 
 use kubedex_gateway::output::Rendering;

@@ -34,6 +34,10 @@ fn view() -> View {
         ..View::default()
     };
     view.reloads.failed = 1;
+    #[cfg(feature = "xds")]
+    {
+        view.xds = Some(crate::xds::Status::default());
+    }
     view
 }
 

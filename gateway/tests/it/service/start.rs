@@ -114,3 +114,82 @@ async fn a_second_signal_ends_at_once_what_does_not_end() {
     assert!(log.contains("by a second signal"), "{log}");
     assert!(begin.elapsed() < Duration::from_secs(8), "at once");
 }
+
+#[cfg(feature = "s3")]
+#[tokio::test]
+async fn files_for_envoy_and_traefik_go_to_a_folder_and_to_a_store_at_once() {
+    let Some(store) = crate::s3::server::Server::start() else {
+        return;
+    };
+    let address = store.address;
+    let to_store = |prefix: &str| {
+        format!(
+            "s3: {{bucket: gateway, prefix: {prefix}, cluster_id: demo, endpoint: 'http://{address}', \
+             allow_http: true, credentials_file: '{{folder}}/credentials'}}"
+        )
+    };
+    let (folder, path) = folder(&format!(
+        "cluster: {{demo: true}}\npublish:\n\
+         - {{format: envoy, directory: {{path: '{{folder}}/envoy'}}}}\n\
+         - {{format: traefik, directory: {{path: '{{folder}}/traefik'}}}}\n\
+         - {{format: envoy, options: {{root: /xds}}, {}}}\n\
+         - {{format: traefik, {}}}\n",
+        to_store("e"),
+        to_store("t"),
+    ));
+    let credentials = "[default]\naws_access_key_id = id\naws_secret_access_key = geheim\n";
+    std::fs::write(folder.path().join("credentials"), credentials).unwrap();
+    let service = Service::start_in(folder, &path).await;
+    until("everything is written", async || {
+        let status = service.admin("/status").await.json();
+        let publications = status["publications"].as_array().unwrap().clone();
+        let done = publications
+            .iter()
+            .all(|it| it["version"].as_u64() >= Some(2));
+        (publications.len() == 4 && done).then_some(())
+    })
+    .await;
+    assert!(service.file("envoy/cds.json").is_some());
+    assert!(service.file("traefik/kubedex.yaml").is_some());
+    for object in ["e/demo/cds.json", "t/demo/kubedex.yaml"] {
+        let answer = store.ask("GET", &format!("/gateway/{object}"), "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{object}: {answer}");
+    }
+    let metrics = service.health("/metrics").await.body;
+    assert!(metrics.contains("publication_failures_total{publication=\"traefik-s3\"} 0\n"));
+    service.signal("-TERM");
+    let (status, log, _folder) = service.end().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("geheim"));
+}
+
+#[tokio::test]
+async fn documents_and_envoys_are_served_beside_what_is_written() {
+    let xds = if cfg!(feature = "xds") {
+        "xds: {listen: '127.0.0.1:0'}\n"
+    } else {
+        ""
+    };
+    let service = Service::start(&format!(
+        "cluster: {{demo: true}}\nhttp: {{listen: '127.0.0.1:0'}}\n{xds}"
+    ))
+    .await;
+    service.ready().await;
+    let status = service.admin("/status").await.json();
+    let http = status["http"].as_str().unwrap().parse().unwrap();
+    for path in ["/snapshot", "/traefik", "/prometheus"] {
+        let answer = super::process::ask(http, "GET", path, "localhost").await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert!(answer.body.contains("10.1.1."), "{path}: {}", answer.body);
+    }
+    if cfg!(feature = "xds") {
+        assert_eq!(status["xds"]["streams"], 0);
+        let metrics = service.health("/metrics").await.body;
+        assert!(metrics.contains("kubedex_gateway_xds_streams 0\n"));
+    }
+    let problems = service.admin("/problems").await.json();
+    assert_eq!(problems["http"][1]["document"], "/traefik");
+    service.signal("-TERM");
+    let (status, log, _folder) = service.end().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+}
