@@ -18,6 +18,7 @@ mod request;
 mod reread;
 mod watch;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -119,6 +120,12 @@ pub(super) struct Reflector<K> {
     nameless: u8,
     /// Objects of which a list had a state that could not be read, and which were not read by themselves since.
     unread: Vec<ObjectRef>,
+    /// When those are read if a watch goes on.
+    unread_due: Option<Instant>,
+    /// Which objects of events were read by themselves a short while ago, and when.
+    reread: HashMap<ObjectRef, Instant>,
+    /// How many objects of this list were read by themselves.
+    reread_listed: usize,
     /// How many events were handed on without a pause.
     unpaused: u8,
     /// The newest version that an object had which was read in a list, or by itself. What is stored may show it, so that
@@ -201,6 +208,9 @@ impl<K: Sink> Reflector<K> {
             rediscover: false,
             nameless: 0,
             unread: Vec::new(),
+            unread_due: None,
+            reread: HashMap::new(),
+            reread_listed: 0,
             unpaused: 0,
             ahead: None,
             fresh: true,
@@ -309,6 +319,8 @@ impl<K: Sink> Reflector<K> {
         }
         self.fresh = false;
         self.unread.clear();
+        self.unread_due = None;
+        self.reread_listed = 0;
         self.accept(operation, Event::Init).await
     }
 

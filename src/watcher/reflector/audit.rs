@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use tokio::time::Instant;
 
-use super::machine::{Input, Refusal};
+use super::machine::{Input, MOST_PAGES, Refusal};
 use super::{Event, Reflector, Sink, Stop};
 use crate::resource::compare_resource_versions;
 use crate::watcher::error::Problem;
@@ -27,8 +27,8 @@ impl<K: Sink> Reflector<K> {
             .ahead
             .as_deref()
             .and_then(|ahead| compare_resource_versions(ahead, self.machine.version()));
-        if ahead == Some(Ordering::Greater) {
-            // Some objects were read by themselves and are newer than the watch.
+        if ahead == Some(Ordering::Greater) || !self.unread.is_empty() {
+            // Some objects were read by themselves and are newer than the watch, or are still to be read.
             return Ok(());
         }
         match self.audit_list().await {
@@ -54,7 +54,7 @@ impl<K: Sink> Reflector<K> {
         self.accept(AUDIT, Event::Init).await?;
         let version = self.machine.version().to_owned();
         let mut token: Option<String> = None;
-        loop {
+        for _ in 0..MOST_PAGES {
             let envelope = self
                 .page(AUDIT, self.target.list_at(&version, token.as_deref()))
                 .await?;
@@ -73,5 +73,8 @@ impl<K: Sink> Reflector<K> {
             }
             token = envelope.token().map(str::to_owned);
         }
+        let found = format!("one of more than {MOST_PAGES} pages");
+        let expected = "list with an end".to_owned();
+        Err(Stop::failed(AUDIT, Problem::Foreign { expected, found }))
     }
 }

@@ -19,7 +19,7 @@ const LIST: &str = "list";
 const NAMELESS_ATTEMPTS: u8 = 3;
 
 /// How many objects that a list has, but which cannot be read, are read again by themselves once it is complete.
-const MOST_UNREAD: usize = 100;
+pub(super) const MOST_UNREAD: usize = 100;
 
 impl<K: Sink> Reflector<K> {
     /// Reads one page.

@@ -37,6 +37,10 @@ const FUTURE_REFUSALS: u8 = 3;
 /// How often a streaming list may break off before a paged one is tried instead.
 const BROKEN_STREAMS: u8 = 3;
 
+/// How many pages a list may have. A server that gives ever new tokens is not followed further: the list is then read without
+/// pages. More objects than this times the page size are read that way, too.
+pub(super) const MOST_PAGES: u32 = 10_000;
+
 /// How the initial list is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -159,6 +163,8 @@ pub(super) struct Machine {
     list_backoff: Backoff,
     watch_backoff: Backoff,
     opened: Option<Instant>,
+    /// How many pages of this list were read.
+    pages: u32,
     /// Whether a watch made progress since the last list.
     watched: bool,
     /// Whether this stream or watch made progress.
@@ -180,6 +186,7 @@ impl Machine {
             list_backoff: Backoff::default(),
             watch_backoff: Backoff::default(),
             opened: None,
+            pages: 0,
             watched: false,
             progressed: false,
             garbled_at: None,
@@ -265,12 +272,15 @@ impl Machine {
 
     fn list_input(&mut self, input: Input, token: Option<&String>, jitter: f64) -> Outcome {
         let continued = token.is_some();
+        if let Input::Page { .. } = input {
+            self.pages = if continued { self.pages + 1 } else { 1 };
+        }
         match input {
             Input::ListWanted => Outcome::Continue,
             Input::Page {
                 token: Some(next), ..
-            } if Some(&next) == token => {
-                // A server that gives the same page again and again is not asked for pages.
+            } if Some(&next) == token || self.pages >= MOST_PAGES => {
+                // A server that gives the same page again and again, or ever new ones, is not asked for pages.
                 self.wait = Some(self.list_backoff.fail(jitter, None));
                 self.phase = Phase::List {
                     token: None,

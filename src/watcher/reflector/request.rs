@@ -45,17 +45,7 @@ impl Target {
         if let Some(token) = token {
             query.append_pair("continue", token);
         }
-        let accept = if self.metadata_only {
-            METADATA_LIST
-        } else {
-            JSON
-        };
-        build(
-            &collection_path(&self.gvr, self.namespace.as_deref()),
-            &query.finish(),
-            accept,
-            false,
-        )
+        self.list_of(self.namespace.as_deref(), query)
     }
 
     /// One page of a list as of exactly this version.
@@ -68,17 +58,7 @@ impl Target {
                 .append_pair("resourceVersion", version)
                 .append_pair("resourceVersionMatch", "Exact"),
         };
-        let accept = if self.metadata_only {
-            METADATA_LIST
-        } else {
-            JSON
-        };
-        build(
-            &collection_path(&self.gvr, self.namespace.as_deref()),
-            &query.finish(),
-            accept,
-            false,
-        )
+        self.list_of(self.namespace.as_deref(), query)
     }
 
     /// A watch from a version, or, without one, a streaming list that goes on as a watch.
@@ -114,17 +94,18 @@ impl Target {
             field_selector: Some(field_selector),
             ..self.clone()
         };
+        one.list_of(reference.namespace(), one.selectors())
+    }
+
+    /// A list in a namespace, with a query.
+    fn list_of(&self, namespace: Option<&str>, mut query: Serializer<'_, String>) -> Request<Body> {
         let accept = if self.metadata_only {
             METADATA_LIST
         } else {
             JSON
         };
-        build(
-            &collection_path(&self.gvr, reference.namespace()),
-            &one.selectors().finish(),
-            accept,
-            false,
-        )
+        let path = collection_path(&self.gvr, namespace);
+        build(&path, &query.finish(), accept, false)
     }
 
     /// The path and query of a list of one object, to see whether there is any.

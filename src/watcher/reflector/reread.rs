@@ -4,9 +4,13 @@
 //! found, and nothing but the permission to list is needed.
 
 use std::cmp::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::answer::{Envelope, Identity, identify, refusal_of};
 use super::framer::{FrameError, Items, MOST_PIECE, Piece};
+use super::list::MOST_UNREAD;
 use super::machine::Input;
 use super::watch::Place;
 use super::{BODY_STALL, Event, Reflector, Sink, Stop};
@@ -16,6 +20,10 @@ use crate::resource::{ObjectRef, compare_resource_versions};
 use crate::watcher::error::Problem;
 
 const REREAD: &str = "reading one object";
+
+/// An object whose events cannot be read is read by itself no more often than this. What comes in between is put off, and the
+/// watch goes on.
+const REREAD_EVERY: Duration = Duration::from_secs(1);
 
 enum Unread {
     /// The server refused, or was not reached.
@@ -73,6 +81,9 @@ impl<K: Sink> Reflector<K> {
             Place::Repeated => return Ok(()),
             Place::Disorder => return Err(self.disorder(operation)),
         }
+        if self.is_put_off(&reference) {
+            return self.applied(version).await;
+        }
         match self.read_alone(&reference, &version).await {
             Ok(Some(indexed)) => self.accept(operation, Event::Apply(indexed)).await?,
             // The watch will tell of it in its place.
@@ -94,6 +105,12 @@ impl<K: Sink> Reflector<K> {
         let Some(Identity { reference, version }) = identify(json) else {
             return Err(Stop::garbled(operation, reason));
         };
+        if self.reread_listed >= MOST_UNREAD {
+            self.report_unreadable(operation, &reference.to_string(), reason);
+            let unreadable = Event::InitUnreadable(Some(reference));
+            return self.accept(operation, unreadable).await;
+        }
+        self.reread_listed += 1;
         let event = match self
             .read_alone(&reference, &version.unwrap_or_default())
             .await
@@ -113,12 +130,43 @@ impl<K: Sink> Reflector<K> {
         self.accept(operation, event).await
     }
 
-    /// Reads what a list had in a form that could not be read, now that it is complete. What is refused is tried again
-    /// when a watch is opened next.
+    /// Whether an object of an event is put off: it was read by itself a short while ago, or many were. There is room for so many
+    /// only; what finds none is read at once.
+    fn is_put_off(&mut self, reference: &ObjectRef) -> bool {
+        let now = Instant::now();
+        let is_recent = |at: &Instant| now.duration_since(*at) < REREAD_EVERY;
+        if !self.reread.get(reference).is_some_and(is_recent) {
+            self.reread.retain(|_, at| is_recent(at));
+            if self.reread.len() < MOST_UNREAD {
+                self.reread.insert(reference.clone(), now);
+                return false;
+            }
+        }
+        if !self.unread.contains(reference) {
+            if self.unread.len() >= MOST_UNREAD {
+                return false;
+            }
+            self.unread.push(reference.clone());
+        }
+        self.unread_due.get_or_insert(now + REREAD_EVERY);
+        true
+    }
+
+    /// When objects that were put off are to be read.
+    pub(super) fn unread_due(&self) -> Option<Instant> {
+        self.unread_due
+    }
+
+    /// Reads what a list had in a form that could not be read, now that it is complete, and what was put off. What is refused is
+    /// tried again when a watch is opened next.
     pub(super) async fn reread_unread(&mut self) -> Result<(), Stop> {
+        self.unread_due = None;
         let since = self.machine.version().to_owned();
         let mut left = std::mem::take(&mut self.unread);
         while let Some(reference) = left.pop() {
+            if let Some(at) = self.reread.get_mut(&reference) {
+                *at = Instant::now();
+            }
             let unread = match self.read_alone(&reference, &since).await {
                 Ok(Some(indexed)) if self.is_news(&indexed) => {
                     self.accept(REREAD, Event::Apply(indexed)).await?;
@@ -130,9 +178,9 @@ impl<K: Sink> Reflector<K> {
             let Some(again) = unread.lasting() else {
                 self.unread.append(&mut left);
                 self.unread.push(reference);
-                return Err(unread.stop("a list had it unreadable"));
+                return Err(unread.stop("it was unreadable"));
             };
-            self.report_reread(&reference, "a list had it unreadable", &again);
+            self.report_reread(&reference, "it was unreadable", &again);
             if !matches!(unread, Unread::Content(_)) {
                 self.unread.push(reference);
             }

@@ -63,6 +63,8 @@ enum Waited {
     Audit,
     /// Somebody wants a list.
     ListWanted,
+    /// Objects that were put off are to be read.
+    Unread,
     TimedOut,
 }
 
@@ -127,6 +129,11 @@ impl<K: Sink> Reflector<K> {
                     open.last_read += begun.elapsed();
                 }
                 Waited::ListWanted => self.input(Input::ListWanted).await?,
+                Waited::Unread => {
+                    let begun = Instant::now();
+                    self.reread_unread().await?;
+                    open.last_read += begun.elapsed();
+                }
                 Waited::TimedOut if self.machine.is_watching() => {
                     return Err(Stop::failed(operation, Problem::Silent(WATCH_GRACE)));
                 }
@@ -154,7 +161,8 @@ impl<K: Sink> Reflector<K> {
         };
         let steady = (watching && !open.connected).then(|| Instant::now() + STEADY);
         let audit = self.audit_due().filter(|_| watching && open.connected);
-        let until = [steady, audit]
+        let unread = self.unread_due().filter(|_| watching);
+        let until = [steady, audit, unread]
             .into_iter()
             .flatten()
             .fold(limit, Instant::min);
@@ -172,6 +180,7 @@ impl<K: Sink> Reflector<K> {
             Ok(Ok(None)) => Waited::End,
             Ok(Err(reason)) => Waited::Broken(reason),
             Err(_) if until == limit => Waited::TimedOut,
+            Err(_) if Some(until) == unread => Waited::Unread,
             Err(_) if Some(until) == audit => Waited::Audit,
             Err(_) => Waited::Steady,
         }

@@ -527,3 +527,29 @@ fn r12_a_list_that_is_wanted_while_one_is_made_changes_nothing() {
     assert_eq!(driver.input(Input::ListWanted), Outcome::Continue);
     assert_eq!(driver.next(), Step::List { token, limit: true });
 }
+
+#[test]
+fn r7_a_server_that_gives_ever_new_pages_is_asked_for_the_whole_list() {
+    let mut driver = Driver::new(InitialList::Paged);
+    for page in 1..=MOST_PAGES {
+        let (step, wait) = driver.next_after_wait();
+        assert!(
+            matches!(step, Step::List { limit: true, .. }),
+            "page {page}"
+        );
+        assert_eq!(wait, Duration::ZERO);
+        let token = Some(page.to_string());
+        let version = "5".into();
+        let outcome = driver.input(Input::Page { version, token });
+        let is_last = page == MOST_PAGES;
+        assert_eq!(outcome == Outcome::Restart, is_last, "page {page}");
+    }
+    let (step, wait) = driver.next_after_wait();
+    let whole = Step::List {
+        token: None,
+        limit: false,
+    };
+    assert_eq!(step, whole);
+    assert!(!wait.is_zero());
+    assert_eq!(driver.page("5"), Outcome::Synced { went_back: false });
+}
