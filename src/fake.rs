@@ -49,13 +49,16 @@
 //! - The watch cache's delay: a read at `resourceVersion=0` is never behind, unless a fault says so.
 
 mod body;
+mod builder;
 mod builtin;
 mod cell;
 mod clock;
 mod crd;
 mod decode;
 mod defaults;
+mod definition;
 mod discovery;
+mod error;
 mod fault;
 mod fieldset;
 mod helpers;
@@ -87,198 +90,35 @@ mod table;
 mod watch;
 
 pub use body::FakeBody;
+pub use builder::FakeClusterBuilder;
+pub use definition::ResourceDefinition;
+pub use error::FakeError;
 pub use fault::{Fault, FaultId};
 pub use manifest::LoadError;
 pub use scenario::ScenarioError;
 pub use serve::FakeServer;
 pub use state::RequestRecord;
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use crate::object::Object;
 use crate::resource::{Gvr, ObjectRef};
-use clock::Clock;
-use fault::Faults;
 use query::Query;
 use rbac::User;
-use registry::{GroupResource, Registry, Resource};
+use registry::{GroupResource, Resource};
 use route::RequestInfo;
 use server::{Asked, FakeService, Identity, Reply};
-use state::{Shared, State};
-use store::{Store, key};
-
-/// The seed of a cluster that was given none.
-const DEFAULT_SEED: u64 = 0x6b_7562_6564_6578;
+use state::State;
+use store::key;
 
 /// A cluster in memory. Clones share it.
 #[derive(Clone)]
 pub struct FakeCluster {
     service: FakeService,
-}
-
-/// How a [`FakeCluster`] is made.
-#[derive(Clone, Debug)]
-pub struct FakeClusterBuilder {
-    seed: u64,
-    revision: u64,
-    real_time: bool,
-    strict: bool,
-}
-
-/// A resource that a [`FakeCluster`] is to serve without a CRD.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceDefinition {
-    gvr: Gvr,
-    kind: String,
-    namespaced: bool,
-    status: bool,
-}
-
-impl ResourceDefinition {
-    /// A namespaced resource without subresources and without a schema.
-    pub fn new(gvr: Gvr, kind: impl Into<String>) -> Self {
-        Self {
-            gvr,
-            kind: kind.into(),
-            namespaced: true,
-            status: false,
-        }
-    }
-
-    /// Its objects live in no namespace.
-    #[must_use]
-    pub fn cluster_scoped(mut self) -> Self {
-        self.namespaced = false;
-        self
-    }
-
-    /// Its status is a subresource: writes of the object leave it alone.
-    #[must_use]
-    pub fn with_status(mut self) -> Self {
-        self.status = true;
-        self
-    }
-}
-
-/// A refusal, as the cluster's API would answer it.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{operation} of {object} was refused with {code} {reason}: {message}")]
-pub struct FakeError {
-    operation: &'static str,
-    object: String,
-    code: u16,
-    reason: String,
-    message: String,
-}
-
-impl FakeError {
-    /// The HTTP status code, such as 404.
-    pub fn code(&self) -> u16 {
-        self.code
-    }
-
-    /// The `reason` of the Status, such as `NotFound`.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// The `message` of the Status.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    fn invalid(operation: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            operation,
-            object: "an object".to_owned(),
-            code: 400,
-            reason: "BadRequest".to_owned(),
-            message: message.into(),
-        }
-    }
-}
-
-impl Default for FakeClusterBuilder {
-    fn default() -> Self {
-        Self {
-            seed: DEFAULT_SEED,
-            revision: 1,
-            real_time: false,
-            strict: false,
-        }
-    }
-}
-
-impl FakeClusterBuilder {
-    /// Seeds UIDs, generated names and fault probabilities.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// The revision that the cluster starts with, before it makes its namespaces. At least 1.
-    #[must_use]
-    pub fn revision(mut self, revision: u64) -> Self {
-        self.revision = revision.max(1);
-        self
-    }
-
-    /// Timestamps start at the present date instead of 2026-01-01; they still move with tokio's time.
-    #[must_use]
-    pub fn real_time(mut self) -> Self {
-        self.real_time = true;
-        self
-    }
-
-    /// Serves only built-in resources, those registered and those with a CRD. Otherwise an unknown resource appears
-    /// with its first object.
-    #[must_use]
-    pub fn strict(mut self) -> Self {
-        self.strict = true;
-        self
-    }
-
-    /// Makes the cluster.
-    pub fn build(self) -> FakeCluster {
-        let state = State {
-            store: Store::new(self.revision),
-            registry: Registry::default(),
-            random: fastrand::Rng::with_seed(self.seed),
-            clock: if self.real_time {
-                Clock::real_time()
-            } else {
-                Clock::virtual_time()
-            },
-            faults: Faults::default(),
-            requests: VecDeque::new(),
-            request_count: 0,
-            lenient: !self.strict,
-            addresses: 0,
-            epoch: 0,
-            stale: None,
-        };
-        let cluster = FakeCluster {
-            service: FakeService {
-                shared: Arc::new(Shared {
-                    state: Mutex::new(state),
-                    tokens: Mutex::new(HashMap::new()),
-                    tls: Mutex::new(None),
-                    restarted: Notify::new(),
-                }),
-                identity: Identity::User(User::admin()),
-            },
-        };
-        cluster.state().found_namespaces();
-        cluster
-    }
 }
 
 impl Default for FakeCluster {

@@ -380,3 +380,18 @@ async fn rights_follow_the_rbac_objects() {
         .unwrap();
     assert!(viewer.list(&ListParams::default()).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_that_a_cluster_needs_cannot_be_deleted() {
+    let cluster = FakeCluster::new();
+    let namespaces = Gvr::new("", "v1", "namespaces");
+    for name in ["default", "kube-public", "kube-system"] {
+        let error = cluster.delete(&namespaces, None, name).unwrap_err();
+        assert_eq!((error.code(), error.reason()), (403, "Forbidden"));
+        let expected =
+            format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted");
+        assert_eq!(error.message(), expected);
+    }
+    cluster.ensure_namespace("other");
+    cluster.delete(&namespaces, None, "other").unwrap();
+}

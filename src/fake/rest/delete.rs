@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 use super::update::is_finished;
 use super::{Answer, Call, Content, Object};
 use crate::fake::query::{DeleteOptions, ListOptions};
+use crate::fake::registry::GroupResource;
 use crate::fake::select::Selection;
 use crate::fake::status::ApiError;
 use crate::fake::store::{Entry, key, set_revision};
 use crate::fake::{decode, kinds, meta};
+
+/// Namespaces that admission keeps.
+const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
 
 /// What became of an object that was to be deleted.
 enum Fate {
@@ -44,6 +48,16 @@ impl Call<'_> {
 
     pub(super) fn delete(&mut self) -> Result<Answer, ApiError> {
         let options = self.delete_options()?;
+        let name = self.info.name.as_str();
+        if self.resource.plural == GroupResource::new("", "namespaces") && IMMORTAL.contains(&name)
+        {
+            let reason = "this namespace may not be deleted";
+            return Err(ApiError::forbidden(
+                &self.resource.plural,
+                Some(name),
+                reason,
+            ));
+        }
         let entry = self.existing()?;
         let fate = self.delete_object(&entry, &options)?;
         let content = match fate {
