@@ -17,6 +17,9 @@ use super::compare;
 
 /// How often a step marked `poll` is tried.
 const TRIES: usize = 20;
+/// How long an event that must come may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The user without rights that recordings speak of.
 const VIEWER_TOKEN: &str = "a-viewers-token";
 
@@ -356,10 +359,15 @@ impl Player<'_> {
     async fn read(&mut self, stream: &mut Stream, response: &Response) -> Result<(), String> {
         let expected = response.stream.as_deref().unwrap_or_default();
         let until_end = response.end.as_deref() == Some("eof");
-        let silence = (!until_end).then_some(self.transport.silence);
         let mut found: Vec<Value> = Vec::new();
         let ended = loop {
-            match stream.next(silence).await? {
+            // What must come may take its time on a busy machine; that nothing comes is seen soon.
+            let silence = if found.len() < expected.len() {
+                PATIENCE
+            } else {
+                self.transport.silence
+            };
+            match stream.next((!until_end).then_some(silence)).await? {
                 Next::Event(event) => {
                     let wanted = expected.get(found.len()).is_some_and(is_plain_bookmark);
                     if is_plain_bookmark(&event) && !wanted {
