@@ -2,7 +2,7 @@
 
 use crate::resource::Gvr;
 
-/// A resource that a [`FakeCluster`] is to serve without a CRD.
+/// A resource that a [`FakeCluster`](super::FakeCluster) is to serve without a CRD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceDefinition {
     pub(super) gvr: Gvr,

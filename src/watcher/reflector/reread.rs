@@ -90,7 +90,10 @@ impl<K: Sink> Reflector<K> {
             Ok(None) => {}
             Err(Unread::Content(again)) => self.report_reread(&reference, &reason, &again),
             // What the event told is still to be had: by the watch once more, or by a list.
-            Err(unread) => return Err(unread.stop(&reason)),
+            Err(unread) => {
+                self.reread.remove(&reference);
+                return Err(unread.stop(&reason));
+            }
         }
         self.applied(version).await
     }
@@ -133,6 +136,9 @@ impl<K: Sink> Reflector<K> {
     /// Whether an object of an event is put off: it was read by itself a short while ago, or many were. There is room for so many
     /// only; what finds none is read at once.
     fn is_put_off(&mut self, reference: &ObjectRef) -> bool {
+        if self.unread_due.is_some() && self.unread.contains(reference) {
+            return true;
+        }
         let now = Instant::now();
         let is_recent = |at: &Instant| now.duration_since(*at) < REREAD_EVERY;
         if !self.reread.get(reference).is_some_and(is_recent) {
