@@ -22,7 +22,7 @@ use kubedex::watcher::InitialList;
 use kubedex::{Client, Debounce, Gvr, Watcher, WatcherConfig};
 
 use support::data::{Objects, Shape};
-use support::resident_bytes;
+use support::process::{peak_resident_bytes, resident_bytes};
 
 const OBJECTS: usize = 100_000;
 
@@ -105,7 +105,7 @@ async fn measure() {
         );
         tell(
             &format!("{name}: first sync"),
-            peak().saturating_sub(resting),
+            peak_resident_bytes().saturating_sub(resting),
             size,
         );
         for (what, changed) in [
@@ -121,7 +121,7 @@ async fn measure() {
                 return eprintln!("{error}");
             }
             let took = start.elapsed();
-            let over = peak().saturating_sub(resting);
+            let over = peak_resident_bytes().saturating_sub(resting);
             let size = server.sent.swap(0, Ordering::Relaxed);
             assert!(
                 server.lists.load(Ordering::Relaxed) > lists,
@@ -152,15 +152,7 @@ fn mib(bytes: usize) -> String {
 
 /// From now on the peak of resident memory counts anew; whether that can be had.
 fn reset_peak() -> bool {
-    std::fs::write("/proc/self/clear_refs", "5").is_ok() && peak() > 0
-}
-
-/// The peak of resident memory, in bytes.
-fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = field.and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
-    kilobytes.map_or(0, |kilobytes| kilobytes * 1024)
+    std::fs::write("/proc/self/clear_refs", "5").is_ok() && peak_resident_bytes() > 0
 }
 
 type Answer =
