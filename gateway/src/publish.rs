@@ -18,8 +18,9 @@ pub struct Publisher {
     versions: watch::Sender<u64>,
 }
 
-/// Reads the newest snapshot, and follows. Clones are independent of each other.
-#[derive(Clone, Debug)]
+/// Reads the newest snapshot, and follows. Clones are independent of each other, and to each what stands already is
+/// news.
+#[derive(Debug)]
 pub struct Snapshots {
     newest: Arc<ArcSwapOption<Published>>,
     versions: watch::Receiver<u64>,
@@ -72,6 +73,19 @@ impl Publisher {
     }
 }
 
+impl Clone for Snapshots {
+    fn clone(&self) -> Self {
+        let mut versions = self.versions.clone();
+        if self.newest.load().is_some() {
+            versions.mark_changed();
+        }
+        Self {
+            newest: Arc::clone(&self.newest),
+            versions,
+        }
+    }
+}
+
 impl Snapshots {
     /// The newest snapshot; `None` before the first publication. Never waits.
     pub fn newest(&self) -> Option<Arc<Published>> {
@@ -116,8 +130,9 @@ mod tests {
             follower.next().await.map(|it| it.snapshot.version()),
             Some(2)
         );
-        let mut late = publisher.subscribe();
-        assert_eq!(late.next().await.map(|it| it.snapshot.version()), Some(2));
+        for mut late in [publisher.subscribe(), follower.clone()] {
+            assert_eq!(late.next().await.map(|it| it.snapshot.version()), Some(2));
+        }
         drop(publisher);
         assert!(follower.next().await.is_none());
         assert!(follower.newest().is_some());
