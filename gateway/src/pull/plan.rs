@@ -1,5 +1,6 @@
 //! What is to be fetched and what is to go: decided from a listing and from what stands.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use crate::sink::s3::Listed;
 /// What is to be done.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What is to be fetched, in the order in which it was put.
+    /// What is to be fetched, in the order in which it is to be written: what is deeper first, since what is above may
+    /// name it, and then in the order in which it was put.
     pub(super) fetch: Vec<Arc<str>>,
-    /// What is to go.
+    /// What is to go, the other way round.
     pub(super) removed: Vec<Arc<str>>,
 }
 
@@ -49,7 +51,7 @@ pub(super) fn plan(
         bytes = bytes.saturating_add(object.size);
         let stands = standing.get(path).and_then(Option::as_deref);
         if object.etag.is_empty() || stands != Some(&object.etag) {
-            fetch.push((object.modified, Arc::clone(path)));
+            fetch.push((Reverse(depth(path)), object.modified, Arc::clone(path)));
         }
     }
     if bytes > limit {
@@ -60,10 +62,17 @@ pub(super) fn plan(
         Some(object) => is_folder(path, object, listed),
         None => true,
     };
+    let mut removed: Vec<_> = standing.keys().filter(is_gone).cloned().collect();
+    removed.sort_by_key(|path| depth(path));
     Ok(Plan {
-        fetch: fetch.into_iter().map(|(_, path)| path).collect(),
-        removed: standing.keys().filter(is_gone).cloned().collect(),
+        fetch: fetch.into_iter().map(|(_, _, path)| path).collect(),
+        removed,
     })
+}
+
+/// How many folders a path is below.
+fn depth(path: &str) -> usize {
+    path.matches('/').count()
 }
 
 /// A writer's own file, at any depth.
@@ -110,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_fetched_in_the_order_it_was_put_and_what_is_gone_goes() {
+    fn what_differs_is_fetched_and_what_is_gone_goes() {
         let listed = listed(&[
             ("cds.json", "c2", 9, 30),
             ("eds/a.json", "a1", 9, 10),
@@ -128,9 +137,40 @@ mod tests {
             ("lost.json", None),
         ]);
         let plan = plan(&listed, &standing, 1_000).unwrap();
-        let fetched = ["lost.json", "eds/b.json", "eds/new.json", "cds.json"];
+        let fetched = ["eds/b.json", "eds/new.json", "lost.json", "cds.json"];
         assert_eq!(names(&plan.fetch), fetched);
         assert_eq!(names(&plan.removed), ["eds/gone.json"]);
+    }
+
+    #[test]
+    fn what_is_deeper_comes_first_and_goes_last_since_what_is_above_may_name_it() {
+        let fetched = |objects: &[(&str, &str, u64, i64)]| {
+            let plan = plan(&listed(objects), &BTreeMap::new(), 1_000).unwrap();
+            names(&plan.fetch).join(" ")
+        };
+        // An endpoint file that was put again after the cluster file that names it.
+        let newer = [
+            ("cds.json", "c", 9, 10),
+            ("eds/a.json", "a", 9, 20),
+            ("eds/b.json", "b", 9, 5),
+        ];
+        assert_eq!(fetched(&newer), "eds/b.json eds/a.json cds.json");
+        // Stores tell times in whole seconds.
+        let equal = [
+            ("cds.json", "c", 9, 10),
+            ("eds/a.json", "a", 9, 10),
+            ("x.json", "x", 9, 10),
+        ];
+        assert_eq!(fetched(&equal), "eds/a.json cds.json x.json");
+        let gone = standing(&[
+            ("a/eds/x.json", Some("1")),
+            ("cds.json", Some("1")),
+            ("eds/a.json", Some("1")),
+        ]);
+        let stays = listed(&[(".kubedex-manifest.json", "m", 9, 1)]);
+        let plan = plan(&stays, &gone, 1_000).unwrap();
+        let removed = ["cds.json", "eds/a.json", "a/eds/x.json"];
+        assert_eq!(names(&plan.removed), removed);
     }
 
     #[test]
@@ -175,7 +215,7 @@ mod tests {
             ("eds/a", "1", 1, 1),
         ]);
         let plan = plan(&folder, &standing(&[("eds", Some("1"))]), 10).unwrap();
-        assert_eq!(names(&plan.fetch), ["eds-x", "eds/a"]);
+        assert_eq!(names(&plan.fetch), ["eds/a", "eds-x"]);
         assert_eq!(names(&plan.removed), ["eds"]);
     }
 }
