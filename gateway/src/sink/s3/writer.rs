@@ -71,7 +71,8 @@ impl Writer {
     /// Makes a rendering stand.
     ///
     /// # Cancel safety
-    /// What is not known for certain is forgotten, and read again by the next write.
+    /// What is not known for certain is forgotten, and read again by the next write. What was looked at before is
+    /// looked at again only if it changed since.
     pub(super) async fn write(&mut self, write: &Write) -> Result<Written, SinkError> {
         for path in write.rendering.files.iter().map(|file| &file.path) {
             check_path(path)
@@ -200,12 +201,10 @@ impl Job<'_> {
         });
         // Collected first: what borrows from what is known may not meet what changes it.
         let looks: Vec<_> = looks.collect();
-        let found: Vec<_> = stream::iter(looks)
-            .buffer_unordered(LOOKS)
-            .try_collect()
-            .await?;
+        let mut found = stream::iter(looks).buffer_unordered(LOOKS);
         let mut foreign = Vec::new();
-        for (path, stat) in found {
+        // Each one is kept as it comes: a write that is given up halfway leaves less to look at to the next one.
+        while let Some((path, stat)) = found.try_next().await? {
             let Some(stat) = stat else {
                 self.known.objects.remove(&path);
                 continue;
@@ -213,6 +212,8 @@ impl Job<'_> {
             self.refuse_newer(&path, stat.token.as_deref())?;
             if self.is_foreign(&path, &stat) {
                 foreign.push(self.objects.url(&path));
+                self.known.objects.remove(&path);
+                continue;
             }
             let Stat { etag, hash, .. } = stat;
             self.known.objects.insert(path, Object { etag, hash });
@@ -220,8 +221,6 @@ impl Job<'_> {
         if foreign.is_empty() {
             return Ok(());
         }
-        // They were taken for known above, and must not be.
-        self.known.objects.clear();
         foreign.sort();
         let more = match foreign.len().saturating_sub(NAMED) {
             0 => String::new(),

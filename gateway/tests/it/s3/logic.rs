@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use kubedex_gateway::sink::s3::{S3, S3Config};
 use kubedex_gateway::sink::{Fencing, Permit, Sink, Write};
@@ -83,6 +84,24 @@ async fn after_a_restart_nothing_is_put_anew_and_what_is_no_longer_wanted_goes()
         .unwrap();
     assert_eq!(written.removed, 1);
     assert_eq!(store.content().await, pairs(&[("a", "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_given_up_halfway_keeps_what_it_looked_at() {
+    let store = Store::default();
+    let files = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")];
+    write(&mut open(&store), whole(&files)).await.unwrap();
+    let mut sink = open(&store);
+    store.hang_after(Some(3));
+    let given_up = tokio::time::timeout(Duration::from_secs(60), write(&mut sink, whole(&files)));
+    assert!(given_up.await.is_err());
+    store.hang_after(None);
+    store.asked();
+    let written = write(&mut sink, whole(&files)).await.unwrap();
+    assert_eq!((written.unchanged, written.is_change()), (5, false));
+    let asked = store.asked();
+    let looks = asked.iter().filter(|it| it.starts_with("head")).count();
+    assert_eq!(looks, 2, "{asked:?}");
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ struct State {
     left: Option<usize>,
     /// Whether the answer to the next put is lost.
     lose_answer: bool,
+    /// How many more looks at objects are answered; all, if none.
+    looks: Option<usize>,
 }
 
 impl Store {
@@ -56,6 +58,11 @@ impl Store {
 
     pub(crate) fn lose_answer(&self) {
         self.state.lock().unwrap().lose_answer = true;
+    }
+
+    /// Answers so many more looks at objects, and leaves the others waiting; or answers all.
+    pub(crate) fn hang_after(&self, looks: Option<usize>) {
+        self.state.lock().unwrap().looks = looks;
     }
 
     /// Puts something as somebody else would.
@@ -92,6 +99,18 @@ impl Store {
     fn note(&self, what: &str, key: &impl fmt::Display) {
         let mut state = self.state.lock().unwrap();
         state.asked.push(format!("{what} {key}"));
+    }
+
+    /// Whether a look at an object is answered.
+    fn answers_look(&self) -> bool {
+        match &mut self.state.lock().unwrap().looks {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
     }
 
     /// Stands before each change.
@@ -142,6 +161,9 @@ impl ObjectStore for Store {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.note(if options.head { "head" } else { "get" }, location);
+        if options.head && !self.answers_look() {
+            std::future::pending::<()>().await;
+        }
         self.inner.get_opts(location, options).await
     }
 
