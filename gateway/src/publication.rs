@@ -21,12 +21,9 @@ use crate::output::Output;
 use crate::publish::Snapshots;
 use crate::sink::Sink;
 
+pub use crate::sink::WRITE_TIMEOUT;
 pub use gate::Gate;
 pub use status::{Phase, Status};
-
-/// How long one attempt to write may take: 60 seconds. The first write of thousands of files takes a while; what was
-/// written when it is over stays, and the next attempt goes on from there.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long is waited after the first failure, at the most: half a second. It doubles with each further one.
 pub const RETRY_BASE: Duration = Duration::from_millis(500);

@@ -21,7 +21,7 @@ mod permit;
 pub mod s3;
 pub mod stdout;
 
-pub use config::ConfigError;
+pub use config::{ConfigError, WRITE_TIMEOUT};
 pub use permit::{Fencing, Permit};
 
 /// A place to write to.

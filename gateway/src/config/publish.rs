@@ -359,9 +359,17 @@ impl SinkConfig {
     fn build(&self) -> Result<Box<dyn Sink>, sink::ConfigError> {
         Ok(match self.clone() {
             Self::Stdout => Box::new(Stdout::new()),
-            Self::Directory(config) => Box::new(Directory::open(config)?),
+            Self::Directory(config) => {
+                let timeout = config.command_timeout;
+                sink::ConfigError::refuse_long_step("command_timeout", timeout)?;
+                Box::new(Directory::open(config)?)
+            }
             #[cfg(feature = "s3")]
-            Self::S3(config) => Box::new(S3::open(&config)?),
+            Self::S3(config) => {
+                let timeout = config.request_timeout;
+                sink::ConfigError::refuse_long_step("request_timeout", timeout)?;
+                Box::new(S3::open(&config)?)
+            }
         })
     }
 

@@ -48,7 +48,8 @@ pub struct DirectoryConfig {
     /// publication has failed, and it is run again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// How long the command may run; [`COMMAND_TIMEOUT`] by default.
+    /// How long the command may run; [`COMMAND_TIMEOUT`] by default. A publication takes less than
+    /// [`WRITE_TIMEOUT`](super::WRITE_TIMEOUT).
     #[serde(default = "command_timeout", with = "duration::positive")]
     pub command_timeout: Duration,
     /// The mode of files, in octal digits as in `"0640"`; [`FILE_MODE`] by default.

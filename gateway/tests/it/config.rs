@@ -59,6 +59,32 @@ fn check_takes_what_can_be_used_and_prints_it_with_every_default() {
     assert!(quiet.stderr.contains("it can be used"));
 }
 
+#[test]
+fn a_step_that_may_take_as_long_as_the_whole_write_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    let sinks = [
+        ("directory: {path: out, command_timeout", "command_timeout"),
+        #[cfg(feature = "s3")]
+        ("s3: {bucket: gateway, request_timeout", "request_timeout"),
+    ];
+    for (sink, field) in sinks {
+        let said = |timeout: &str| {
+            let text = format!("publish:\n  - format: json\n    {sink}: {timeout}}}\n");
+            fs::write(&file, text).unwrap();
+            check(&file, &[])
+        };
+        for timeout in ["1m", "5m"] {
+            let outcome = said(timeout);
+            assert_eq!(outcome.code(), Some(2), "{field}: {timeout}");
+            let bound = format!("{field}: it must be less than 1m");
+            assert!(outcome.stderr.contains(&bound), "{}", outcome.stderr);
+        }
+        let outcome = said("59s");
+        assert_eq!(outcome.code(), Some(0), "{}", outcome.stderr);
+    }
+}
+
 /// The block of YAML in the README's reference.
 fn reference() -> String {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");

@@ -62,7 +62,8 @@ pub struct S3Config {
     /// The profile in that file; `default` by default.
     #[serde(default = "profile")]
     pub profile: String,
-    /// How long one request may take; [`REQUEST_TIMEOUT`] by default.
+    /// How long one request may take; [`REQUEST_TIMEOUT`] by default. A publication takes less than
+    /// [`WRITE_TIMEOUT`](crate::sink::WRITE_TIMEOUT).
     #[serde(default = "request_timeout", with = "duration::positive")]
     pub request_timeout: Duration,
     /// Whether objects that stand in the way, and were not written by this sink, are taken over; false by default.
