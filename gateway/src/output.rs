@@ -45,7 +45,7 @@ pub struct Rendering {
     /// The paths of files that are to go, after the others are written.
     pub removed: Vec<Arc<str>>,
     /// What the output cannot say, for the whole snapshot, sorted.
-    pub problems: Vec<Problem>,
+    pub problems: Arc<[Problem]>,
 }
 
 /// One file, or one object in a store.
@@ -84,7 +84,7 @@ impl Rendering {
             is_whole: true,
             files,
             removed: Vec::new(),
-            problems,
+            problems: problems.into(),
         }
     }
 }

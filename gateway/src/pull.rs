@@ -117,7 +117,7 @@ impl Pull {
             is_whole: false,
             files: fetched.into_iter().map(|(file, _)| file).collect(),
             removed: plan.removed.clone(),
-            problems: Vec::new(),
+            problems: Arc::default(),
         };
         let has_changed = !rendering.files.is_empty() || !rendering.removed.is_empty();
         // Also without a change: a command may be owed from before.

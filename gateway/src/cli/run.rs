@@ -64,7 +64,7 @@ impl Run {
     }
 
     async fn serve(self, config: Config, source: Source) -> Result<(), Failure> {
-        let mut stop = Stop::listen()?;
+        let (mut stop, hangup) = (Stop::listen()?, Hangup::listen()?);
         if !config.cluster.demo {
             let mut builder = Client::builder()
                 .user_agent(concat!("kubedex-gateway/", env!("CARGO_PKG_VERSION")));
@@ -81,7 +81,7 @@ impl Run {
             };
             let service = start(&client, config, source).await?;
             return self
-                .until_stopped(service, stop, std::future::pending())
+                .until_stopped(service, stop, hangup, std::future::pending())
                 .await;
         }
         note("running on the embedded demo cluster");
@@ -98,7 +98,7 @@ impl Run {
                 Err(error) => broken_demo(&error),
             }
         };
-        self.until_stopped(service, stop, failure).await
+        self.until_stopped(service, stop, hangup, failure).await
     }
 
     /// Until a signal, the end of its time, or a failure beside it.
@@ -106,9 +106,9 @@ impl Run {
         self,
         service: Service,
         mut stop: Stop,
+        mut hangup: Hangup,
         failure: impl Future<Output = Failure>,
     ) -> Result<(), Failure> {
-        let mut hangup = Hangup::listen()?;
         let bound = async {
             match self.bound {
                 Some(bound) => tokio::time::sleep(bound).await,

@@ -15,7 +15,8 @@ const SECRET: [&str; 6] = [
     "access_key",
 ];
 
-/// Masks in place: values under telling names, passwords in URLs, and `name=secret` in arguments.
+/// Masks in place: values under telling names, passwords and queries in URLs, and the arguments of commands, in which a
+/// secret may stand in any form.
 pub(super) fn mask(value: &mut Value) {
     match value {
         Value::Object(entries) => {
@@ -23,26 +24,17 @@ pub(super) fn mask(value: &mut Value) {
                 // A path to a secret is none.
                 if is_secret(name) && !name.ends_with("_file") && !value.is_null() {
                     *value = MASK.into();
+                } else if name == "command"
+                    && let Value::Array(arguments) = value
+                {
+                    let arguments = arguments.iter_mut().skip(1);
+                    arguments.for_each(|argument| *argument = MASK.into());
                 } else {
                     mask(value);
                 }
             }
         }
-        Value::Array(items) => {
-            // In a command, `--password` may stand before what it means.
-            let mut after_name = false;
-            for item in items {
-                let next = item.as_str().is_some_and(|text| {
-                    text.starts_with('-') && !text.contains('=') && is_secret(text)
-                });
-                if after_name && item.is_string() {
-                    *item = MASK.into();
-                } else {
-                    mask(item);
-                }
-                after_name = next;
-            }
-        }
+        Value::Array(items) => items.iter_mut().for_each(mask),
         Value::String(text) => {
             if let Some(masked) = masked(text) {
                 *text = masked;
@@ -71,17 +63,24 @@ fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|part| name.contains(part))
 }
 
-/// A text without the secrets in it; `None` if it has none.
+/// A URL without the secrets in it; `None` if it has none.
 fn masked(text: &str) -> Option<String> {
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if let Some((_, host)) = authority.rsplit_once('@') {
-            let path = &rest[authority.len()..];
-            return Some(format!("{scheme}://{MASK}@{host}{path}"));
-        }
+    let (scheme, rest) = text.split_once("://")?;
+    let (place, query) = match rest.split_once(['?', '#']) {
+        Some((place, _)) => (place, Some(MASK)),
+        None => (rest, None),
+    };
+    let authority = place.split('/').next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    if user.is_none() && query.is_none() {
+        return None;
     }
-    let (name, _) = text.split_once('=')?;
-    is_secret(name).then(|| format!("{name}={MASK}"))
+    let place = match user {
+        Some(user) => format!("{MASK}{}", &place[user.len()..]),
+        None => place.to_owned(),
+    };
+    let query = query.map(|query| format!("?{query}"));
+    Some(format!("{scheme}://{place}{}", query.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -99,7 +98,9 @@ mod tests {
                 "session_token": null,
                 "credentials_file": "/run/secrets/s3",
             },
-            "command": ["reload", "--token=hush", "--password", "hush", "--port=80", "a=b"],
+            "command": ["curl", "-H", "Authorization: Bearer hush", "https://lb/reload?token=hush"],
+            "hook": "https://me@lb/reload?node=1&token=hush",
+            "plain": "https://lb:80/reload",
             "name": "token-service",
         });
         mask(&mut value);
@@ -107,7 +108,8 @@ mod tests {
         assert_eq!(value["s3"]["endpoint"], "https://***@minio.example:9000/x");
         assert_eq!(value["s3"]["credentials_file"], "/run/secrets/s3");
         assert_eq!(value["name"], "token-service");
-        assert_eq!(value["command"][4], "--port=80");
-        assert_eq!(value["command"][5], "a=b");
+        assert_eq!(value["command"], json!(["curl", "***", "***", "***"]));
+        assert_eq!(value["hook"], "https://***@lb/reload?***");
+        assert_eq!(value["plain"], "https://lb:80/reload");
     }
 }

@@ -376,7 +376,10 @@ impl SinkConfig {
     fn is_in_the_way_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Directory(one), Self::Directory(two)) => {
-                one.path.components().eq(two.path.components())
+                let place = |path: &std::path::Path| {
+                    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+                };
+                place(&one.path) == place(&two.path)
             }
             #[cfg(feature = "s3")]
             (Self::S3(one), Self::S3(two)) => one.place() == two.place(),

@@ -113,6 +113,10 @@ fn check_format(item: &Path, format: &Format, document: &mut Document) {
             let reason = "it makes several files, and a document is one; see `xds`";
             document.fault(&item.key("format"), reason);
         }
+        Format::Nginx(_) => {
+            let reason = "it makes a file for http and one for stream, and a document is one";
+            document.fault(&item.key("format"), reason);
+        }
         Format::Haproxy(config) if config.slots_file.is_some() => {
             let reason = "slots are kept for what is published, not for what is asked for";
             document.fault(&item.key("options").key("slots_file"), reason);

@@ -107,7 +107,7 @@ discovery: {namespaces: [shop], ip_family: IPv6, guard: {max_loss: 30%}, coalesc
 static: [{name: a, endpoints: [{address: '::1', port: 80}]}, {name: b}]
 publish:
 - {format: json, stdout: {}}
-- {format: traefik, options: {name_prefix: x/}, directory: {path: /a, mode: '0640', command: [a, b]}, leader_only: true}
+- {format: traefik, options: {name_prefix: x/}, directory: {path: /a, mode: '0640', command: [a]}, leader_only: true}
 leader_election: {identity: me}
 ";
     let first = config(written);
@@ -234,7 +234,7 @@ http:
   - {path: traefik, format: traefik}
   - {path: /snapshot, format: json}
   - {path: /e, format: envoy, options: {root: /x}}
-  - {path: /n, format: nginx, options: {keepalive: 0}}
+  - {path: /n, format: nginx}
   - {format: json, option: {}}
 ";
     let found = faults(text);
@@ -244,7 +244,10 @@ http:
         (4, "http.documents[0].path: `traefik` is no path"),
         (5, "http.documents[1].path: `/snapshot` is served already"),
         (6, "http.documents[2].format: it makes several files"),
-        (7, "http.documents[3].options.keepalive: "),
+        (
+            7,
+            "http.documents[3].format: it makes a file for http and one for stream",
+        ),
         (8, "http.documents[4]: `path` is missing"),
         (
             8,

@@ -105,7 +105,7 @@ fn page(output: &mut dyn Output, published: Arc<Published>) -> Result<Page, Rend
         media_type,
         // Hexadecimal digits in quotes are always a value.
         etag: HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\"")),
-        problems: rendering.problems.into(),
+        problems: rendering.problems,
     })
 }
 

@@ -180,6 +180,8 @@ fn file(path: Arc<str>, bytes: bytes::Bytes) -> File {
 pub(crate) struct Seen {
     snapshot: Snapshot,
     problems: BTreeMap<Arc<str>, Vec<Problem>>,
+    /// All of them, sorted.
+    all: Arc<[Problem]>,
 }
 
 impl Seen {
@@ -188,12 +190,18 @@ impl Seen {
         &mut self,
         snapshot: &Snapshot,
         checks_certificates: bool,
-    ) -> Vec<Problem> {
+    ) -> Arc<[Problem]> {
+        let mut differs = false;
         for change in snapshot.changes_since(&self.snapshot) {
             let problems = change
                 .after()
                 .map(|cluster| upstream::problems(cluster, checks_certificates))
                 .unwrap_or_default();
+            let before = self.problems.get(change.name());
+            if before.map_or(&[][..], Vec::as_slice) == problems {
+                continue;
+            }
+            differs = true;
             if problems.is_empty() {
                 self.problems.remove(change.name());
             } else {
@@ -201,9 +209,12 @@ impl Seen {
             }
         }
         self.snapshot = snapshot.clone();
-        let mut all: Vec<Problem> = self.problems.values().flatten().cloned().collect();
-        all.sort();
-        all
+        if differs {
+            let mut all: Vec<Problem> = self.problems.values().flatten().cloned().collect();
+            all.sort();
+            self.all = all.into();
+        }
+        Arc::clone(&self.all)
     }
 }
 

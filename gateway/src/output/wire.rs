@@ -52,8 +52,17 @@ impl Wire {
                 DefaultProtocol::Tcp => Self::Tcp,
             });
         };
-        let is_one_of = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(named));
-        Some(if is_one_of(&["http", "ws", "kubernetes.io/ws"]) {
+        Some(Self::named(named))
+    }
+
+    /// What an application protocol over TCP means.
+    pub(super) fn named(app_protocol: &str) -> Self {
+        let is_one_of = |names: &[&str]| {
+            names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(app_protocol))
+        };
+        if is_one_of(&["http", "ws", "kubernetes.io/ws"]) {
             Self::Http
         } else if is_one_of(&["https", "h2", "wss", "kubernetes.io/wss", "grpcs"]) {
             Self::Https
@@ -61,7 +70,7 @@ impl Wire {
             Self::H2c
         } else {
             Self::Tcp
-        })
+        }
     }
 
     /// Whether it is HTTP of any kind.

@@ -350,9 +350,10 @@ impl Report {
 
     fn problems(&self, rendering: &Rendering) {
         self.status.send_if_modified(|status| {
-            let differs = *status.problems != *rendering.problems;
+            let differs = !Arc::ptr_eq(&status.problems, &rendering.problems)
+                && status.problems != rendering.problems;
             if differs {
-                status.problems = rendering.problems.clone().into();
+                status.problems = Arc::clone(&rendering.problems);
             }
             differs
         });

@@ -83,6 +83,9 @@ fn read(path: &Path) -> io::Result<Slots> {
 fn write(path: &Path, slots: &Slots) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let fresh = path.with_file_name(name);
     let mut file = File::create(&fresh)?;
     file.write_all(&serde_json::to_vec(slots)?)?;

@@ -28,7 +28,7 @@ const MAX_CONNECTIONS: usize = 1024;
 const MAX_STREAMS: u32 = 16;
 /// The longest headers of a request, in bytes.
 const MAX_HEADERS: u32 = 16 << 10;
-/// How long a client may take to shake hands.
+/// How long a client may take to shake hands, and then to ask for something.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before it is asked for a sign of life.
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -147,8 +147,16 @@ where
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADERS);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let silent = async {
+        sleep(HANDSHAKE).await;
+        if was_used.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        // HTTP/2 asks for a sign of life only of who has greeted.
+        () = silent => return Ok(()),
         () = stop.cancelled() => {
             // A client that has said nothing may never do so; nothing is lost by not waiting for it.
             if !was_used.load(Ordering::Relaxed) {

@@ -108,8 +108,8 @@ impl Nodes {
         }
     }
 
-    pub(super) fn set_problems(&self, problems: Vec<Problem>) {
-        self.lock().problems = problems.into();
+    pub(super) fn set_problems(&self, problems: Arc<[Problem]>) {
+        self.lock().problems = problems;
     }
 
     /// Notes why certificates cannot be read, or that they can. Returns whether that is news.

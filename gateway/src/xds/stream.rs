@@ -7,7 +7,7 @@
 //! are new or changed come after them, for Envoy asks for endpoints once it has the cluster, and has the changed
 //! cluster wait, while the old one serves, until it is told of its endpoints again. What goes leaves the clusters first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::resources::{Resource, Resources, World};
@@ -99,7 +99,7 @@ pub(super) struct Stream {
     types: BTreeMap<(Kind, Arc<str>), Typed>,
     /// Clusters that were news to the client before it asked for any endpoints on this stream. What it has of their
     /// endpoints from an earlier one does not count.
-    early: Vec<Arc<str>>,
+    early: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Stream {
             is_delta,
             answers: 0,
             types: BTreeMap::new(),
-            early: Vec::new(),
+            early: BTreeSet::new(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Stream {
             .subscription
             .ask(interest, settled.is_some(), world.of(kind))?;
         if kind == Kind::Assignments {
-            for name in self.early.drain(..) {
+            for name in std::mem::take(&mut self.early) {
                 typed.subscription.forget(&name);
             }
         }
@@ -233,7 +233,11 @@ impl Stream {
             let names = draft.news.iter().map(|(name, _)| name);
             match self.of_kind_mut(Kind::Assignments) {
                 Some(assignments) => names.for_each(|name| assignments.forget(name)),
-                None => self.early.extend(names.cloned()),
+                None => {
+                    // What is gone since needs no endpoints: these are never more than there are clusters.
+                    self.early.retain(|name| world.clusters.get(name).is_some());
+                    self.early.extend(names.cloned());
+                }
             }
         }
         self.answers += 1;

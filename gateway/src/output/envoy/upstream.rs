@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::output::wire::Wire;
+
 use crate::model::{Cluster, Problem, ProblemKind, Protocol, SessionAffinity, Subject};
 
 /// How Envoy speaks to a cluster's endpoints, and how it chooses among them.
@@ -59,12 +61,16 @@ impl Upstream {
 /// Whether an application protocol, in any case, needs HTTP/2 from the start, and TLS. What is not known here needs neither: it is
 /// HTTP/1.1 or passed through, as the listener decides.
 fn layers(app_protocol: Option<&str>) -> (bool, bool) {
-    let app_protocol = app_protocol.unwrap_or_default().to_ascii_lowercase();
-    match app_protocol.as_str() {
-        "kubernetes.io/h2c" | "h2c" | "http2" | "grpc" => (true, false),
-        "https" | "kubernetes.io/wss" | "wss" => (false, true),
-        "h2" | "grpcs" => (true, true),
-        _ => (false, false),
+    let app_protocol = app_protocol.unwrap_or_default();
+    match Wire::named(app_protocol) {
+        Wire::H2c => (true, false),
+        Wire::Https => {
+            let is_http2 = ["h2", "grpcs"]
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(app_protocol));
+            (is_http2, true)
+        }
+        Wire::Http | Wire::Tcp | Wire::Udp => (false, false),
     }
 }
 

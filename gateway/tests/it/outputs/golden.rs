@@ -33,7 +33,7 @@ fn files(rendering: &Rendering) -> BTreeMap<String, Vec<u8>> {
         .collect();
     if !rendering.problems.is_empty() {
         let mut text = String::new();
-        for problem in &rendering.problems {
+        for problem in rendering.problems.iter() {
             let _ = writeln!(text, "{:?}: {}", problem.to_string(), problem.explanation());
         }
         files.insert("problems.txt".into(), text.into_bytes());

@@ -63,7 +63,7 @@ fn every_problem_names_its_output_and_a_cluster_and_they_are_sorted() {
     for mut output in all() {
         let rendering = output.render(&snapshot, None);
         assert!(rendering.problems.is_sorted(), "{}", output.format());
-        for problem in &rendering.problems {
+        for problem in rendering.problems.iter() {
             let ProblemKind::Inexpressible { output: named, .. } = &problem.kind else {
                 panic!("{problem}");
             };
@@ -109,7 +109,7 @@ fn ten_thousand_clusters_are_rendered_whole() {
     let snapshot = fixture::many(10_000);
     for mut output in all() {
         let rendering = output.render(&snapshot, None);
-        assert_eq!(rendering.problems, [], "{}", output.format());
+        assert_eq!(*rendering.problems, [], "{}", output.format());
         let bytes: usize = rendering.files.iter().map(|file| file.bytes.len()).sum();
         assert!(bytes > 30_000 * 15, "{}: {bytes} bytes", output.format());
     }

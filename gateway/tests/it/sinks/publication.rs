@@ -44,14 +44,15 @@ impl Output for Names {
                 .filter(|change| change.after().is_none())
                 .map(|change| change.name().into())
                 .collect(),
-            problems: vec![Problem {
+            problems: [Problem {
                 kind: ProblemKind::Inexpressible {
                     output: "names",
                     what: names.len().to_string().into(),
                 },
                 subject: Subject::cluster("x"),
                 port: None,
-            }],
+            }]
+            .into(),
         }
     }
 }
