@@ -250,30 +250,23 @@ impl KeysBuilder<'_> {
         let count = values
             .iter()
             .fold(1, |count: usize, values| count.saturating_mul(values.len()));
-        // No key is longer than one of the longest values.
-        let longest = values.iter().map(|values| {
-            let lengths = values.iter().map(|value| value.len());
-            lengths.max().unwrap_or_default()
+        let most = count.min(MAX_KEYS_PER_OBJECT);
+        let (mut kept, mut bytes) = (0, 0_usize);
+        combinations(&values, most, |key| {
+            if kept > 0 {
+                bytes = bytes.saturating_add(key.map(str::len).sum());
+            }
+            let fits = bytes <= MAX_KEY_BYTES_PER_OBJECT;
+            kept += usize::from(fits);
+            fits
         });
-        let longest = longest.sum::<usize>().max(1);
-        let most = (MAX_KEY_BYTES_PER_OBJECT / longest).clamp(1, MAX_KEYS_PER_OBJECT);
-        truncated |= count > most;
-        let count = count.min(most);
-        self.number(count);
+        truncated |= count > kept;
+        self.number(kept);
         self.number(expressions.len());
-        let mut places = vec![0; values.len()];
-        for _ in 0..count {
-            for (values, place) in values.iter().zip(&places) {
-                self.text(values.get(*place).map_or("", |value| value));
-            }
-            for (values, place) in values.iter().zip(&mut places).rev() {
-                *place += 1;
-                if *place < values.len() {
-                    break;
-                }
-                *place = 0;
-            }
-        }
+        combinations(&values, kept, |key| {
+            key.for_each(|text| self.text(text));
+            true
+        });
         if truncated && let Some(flag) = self.packed.first_mut() {
             *flag = 1;
         }
@@ -294,6 +287,31 @@ impl KeysBuilder<'_> {
                 return self.packed.push(low & 0x7f);
             }
             self.packed.push(low | 0x80);
+        }
+    }
+}
+
+/// Calls the function with the first so many combinations of values, the last value changing first, until it says no.
+fn combinations(
+    values: &[Vec<Cow<'_, str>>],
+    most: usize,
+    mut each: impl FnMut(&mut dyn Iterator<Item = &str>) -> bool,
+) {
+    let mut places = vec![0; values.len()];
+    for _ in 0..most {
+        let mut key = values
+            .iter()
+            .zip(&places)
+            .map(|(values, place)| values.get(*place).map_or("", |value| &**value));
+        if !each(&mut key) {
+            return;
+        }
+        for (values, place) in values.iter().zip(&mut places).rev() {
+            *place += 1;
+            if *place < values.len() {
+                break;
+            }
+            *place = 0;
         }
     }
 }
