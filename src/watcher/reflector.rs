@@ -290,9 +290,10 @@ impl<K: Sink> Reflector<K> {
         }
         self.accept("list", Event::InitDone).await?;
         self.sink.synced(&version);
-        self.asked.answer();
         self.nameless = 0;
-        self.reread_unread().await
+        self.reread_unread().await?;
+        self.asked.answer();
+        Ok(())
     }
 
     /// Begins a list, unless this is a further page or the same page again.

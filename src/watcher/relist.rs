@@ -105,7 +105,7 @@ impl Asked {
         self.begun = *self.asked.borrow();
     }
 
-    /// The list that began last was handed on as a whole.
+    /// The list that began last was handed on as a whole, and what could not be read in it was read by itself or reported.
     pub(super) fn answer(&self) {
         self.relists.answered.send_modify(|answered| {
             if let Some(scope) = answered.scopes.get_mut(self.scope) {

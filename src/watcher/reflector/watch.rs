@@ -89,6 +89,8 @@ impl<K: Sink> Reflector<K> {
         self.input(Input::Opened).await?;
         if self.machine.is_watching() {
             self.reread_unread().await?;
+            // The list was not answered for if reading what was unreadable in it had failed.
+            self.asked.answer();
         }
         let opened = Instant::now();
         let lines = Lines::default();

@@ -11,7 +11,7 @@ use kubedex::{Debounce, Gvr, Watcher, WatcherConfig};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::reflector::{SOON, content, paged, rows, watching};
+use super::reflector::{SOON, content, nested, paged, rows, watching};
 use crate::scripted::{config_map, list, scripted, status};
 
 /// Whether a future is still waiting once everybody else has had a turn.
@@ -340,4 +340,35 @@ async fn a_list_that_is_asked_for_is_not_answered_by_one_that_is_void() {
     call.items("13", &[]);
     relisted.await.unwrap();
     assert!(watcher.store().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_asked_for_is_answered_once_what_could_not_be_read_in_it_was_read_by_itself()
+{
+    let (mut server, _client, watcher, _stream) = watching(&[config_map("a", "1", "x")]).await;
+    let mut unreadable = config_map("a", "15", "y");
+    unreadable["data"]["deep"] = nested(200);
+    let mut relisted = Box::pin(watcher.relist());
+    server
+        .list()
+        .await
+        .items("20", std::slice::from_ref(&unreadable));
+    let again = server.list().await;
+    assert!(waits(&mut relisted).await);
+    again.items("20", std::slice::from_ref(&unreadable));
+    relisted.await.unwrap();
+    assert_eq!(watcher.status().unreadable, 1);
+    let _stream = server.watch("20").await.stream();
+    // Once more, and reading it by itself fails at first.
+    let mut relisted = Box::pin(watcher.relist());
+    server.list().await.items("25", &[unreadable]);
+    drop(server.list().await);
+    let call = server.watch("25").await;
+    assert!(waits(&mut relisted).await);
+    let _stream = call.stream();
+    let again = server.list().await;
+    assert!(waits(&mut relisted).await);
+    again.items("25", &[config_map("a", "15", "y")]);
+    relisted.await.unwrap();
+    assert_eq!(content(&watcher), rows(&[("a", "15", "y")]));
 }
