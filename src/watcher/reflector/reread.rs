@@ -31,6 +31,8 @@ enum Unread {
     /// The answer is not about the object, or not of now: it broke off, or somebody else or a server that lags behind
     /// gave it.
     Answer(String),
+    /// The answer did not come to its end in time. Nobody may wait so long for one object after the other.
+    Stalled,
     /// It is the object, which cannot be read.
     Content(String),
 }
@@ -42,6 +44,7 @@ impl Unread {
             Self::Request(error) if error.code().is_none() || refusal_of(error).is_passing() => {
                 None
             }
+            Self::Stalled => None,
             Self::Request(error) => Some(error.to_string()),
             Self::Answer(reason) | Self::Content(reason) => Some(reason.clone()),
         }
@@ -54,6 +57,10 @@ impl Unread {
                 let code = error.code();
                 let input = code.map_or(Input::Failed, |_| Input::Refused(refusal_of(&error)));
                 Stop::fault(REREAD, Problem::Client(error), input)
+            }
+            Self::Stalled => {
+                let stalled = format!("{reason}; its answer did not end for {BODY_STALL:?}");
+                Stop::failed(REREAD, Problem::Broken(stalled))
             }
             Self::Answer(again) | Self::Content(again) => {
                 Stop::garbled(REREAD, format!("{reason}; {again}"))
@@ -256,7 +263,7 @@ impl<K: Sink> Reflector<K> {
         };
         let body = match tokio::time::timeout(BODY_STALL, answer).await {
             Ok(answer) => answer.map_err(Unread::Request)?,
-            Err(_) => return Err(Unread::Answer("the answer stalled".to_owned())),
+            Err(_) => return Err(Unread::Stalled),
         };
         self.only_item(&body, reference, since)
     }

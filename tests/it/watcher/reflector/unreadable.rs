@@ -309,3 +309,29 @@ async fn r10_a_stream_of_nothing_but_what_cannot_be_read_is_not_read_one_by_one_
     assert!(server.is_idle());
     assert_eq!(watcher.status().unreadable, 50);
 }
+
+#[tokio::test(start_paused = true)]
+async fn r9_an_answer_about_one_object_that_stalls_is_a_failure_and_not_waited_for_once_per_object()
+{
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged()).unwrap();
+    let items = ["a", "b", "c"].map(|name| {
+        let mut unreadable = config_map(name, "5", "y");
+        unreadable["data"]["deep"] = nested(200);
+        unreadable
+    });
+    server.list().await.items("10", &items);
+    let _stalled = server.list().await.stream();
+    let _stream = server.watch("10").await.stream();
+    for _ in 0..3 {
+        let call = server.list().await;
+        let (_, name) = call.uri.rsplit_once("%3D").unwrap();
+        let object = config_map(name, "5", "y");
+        call.items("10", &[object]);
+    }
+    settles(
+        &watcher,
+        &[("a", "5", "y"), ("b", "5", "y"), ("c", "5", "y")],
+    )
+    .await;
+}
