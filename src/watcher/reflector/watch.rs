@@ -171,6 +171,10 @@ impl<K: Sink> Reflector<K> {
         if watching && self.asked.is_open() {
             return Waited::ListWanted;
         }
+        // Data that is ready each time comes before any time that has passed, below.
+        if unread.is_some_and(|due| due <= Instant::now()) {
+            return Waited::Unread;
+        }
         let chunk = tokio::time::timeout_at(until, next_chunk(&mut open.body));
         let chunk = tokio::select! {
             biased;

@@ -335,3 +335,27 @@ async fn r9_an_answer_about_one_object_that_stalls_is_a_failure_and_not_waited_f
     )
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn r10_an_object_that_was_put_off_is_read_in_time_however_busy_the_watch_is() {
+    let (mut server, _client, watcher, stream) = watching(&[]).await;
+    for version in ["11", "12"] {
+        let mut unreadable = config_map("a", version, "y");
+        unreadable["data"]["deep"] = nested(200);
+        stream.event("ADDED", &unreadable);
+    }
+    stream.event("ADDED", &config_map("b", "13", "x"));
+    server.list().await.items("11", &[]);
+    settles(&watcher, &[("b", "13", "x")]).await;
+    for number in 0..1000 {
+        let object = config_map(&format!("o{number}"), &(20 + number).to_string(), "x");
+        stream.event("ADDED", &object);
+    }
+    tokio::time::advance(Duration::from_secs(2)).await;
+    server
+        .list()
+        .await
+        .items("14", &[config_map("a", "12", "z")]);
+    let stored = watcher.store().len();
+    assert!(stored < 500, "{stored} events came before it");
+}
