@@ -43,6 +43,8 @@ impl<K: Sink> Reflector<K> {
                 }
                 _ => {
                     tracing::debug!(watcher = self.status.watcher(), problem = %fault.problem, "no audit this time");
+                    // What it left to be read is void, too; there was none before it.
+                    self.unread.clear();
                     self.accept(AUDIT, Event::InitAbort).await
                 }
             },

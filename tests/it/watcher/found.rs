@@ -145,3 +145,21 @@ async fn r10_an_object_that_was_left_out_meanwhile_is_not_stored() {
     stream.event("ADDED", &config_map("b", "15", "x"));
     settles(&watcher, &[("b", "15", "x")]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn r18_an_audit_that_breaks_off_behind_an_unreadable_object_does_not_hinder_the_next() {
+    let (mut server, client) = scripted();
+    let config = paged().audit(Duration::from_secs(20));
+    let watcher = Watcher::start(&client, config).unwrap();
+    let items = [config_map("a", "1", "x"), config_map("b", "2", "x")];
+    server.list().await.items("10", &items);
+    let _stream = server.watch("10").await.stream();
+    let broken = [unreadable("a", "1"), config_map("b", "2", "x")];
+    break_off(server.list().await, "10", &broken);
+    let call = server.list().await;
+    assert!(call.uri.contains("resourceVersion=10"), "{}", call.uri);
+    call.items("10", &items);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let status = watcher.status();
+    assert_eq!((status.audits, status.audit_differences), (1, 0));
+}
