@@ -37,8 +37,9 @@ const FUTURE_REFUSALS: u8 = 3;
 /// How often a streaming list may break off before a paged one is tried instead.
 const BROKEN_STREAMS: u8 = 3;
 
-/// How many pages a list may have. A server that gives ever new tokens is not followed further: the list is then read without
-/// pages. More objects than this times the page size are read that way, too.
+/// How many pages a list may have. A server that gives ever new tokens is not followed further: the list is then begun anew
+/// without a limit, after a wait, as is one of more objects than this times the page size. A server that gives tokens even
+/// so is followed as far again, still without a limit, and so on.
 pub(super) const MOST_PAGES: u32 = 10_000;
 
 /// How the initial list is read.
@@ -264,13 +265,19 @@ impl Machine {
     /// Takes in what happened. `jitter` is a random number in `0.0..1.0`.
     pub(super) fn input(&mut self, input: Input, now: Instant, jitter: f64) -> Outcome {
         match self.phase.clone() {
-            Phase::List { token, .. } => self.list_input(input, token.as_ref(), jitter),
+            Phase::List { token, limit } => self.list_input(input, token.as_ref(), limit, jitter),
             Phase::Stream => self.stream_input(input, now, jitter),
             Phase::Watch => self.watch_input(input, now, jitter),
         }
     }
 
-    fn list_input(&mut self, input: Input, token: Option<&String>, jitter: f64) -> Outcome {
+    fn list_input(
+        &mut self,
+        input: Input,
+        token: Option<&String>,
+        limit: bool,
+        jitter: f64,
+    ) -> Outcome {
         let continued = token.is_some();
         if let Input::Page { .. } = input {
             self.pages = if continued { self.pages + 1 } else { 1 };
@@ -293,7 +300,7 @@ impl Machine {
             } => {
                 self.phase = Phase::List {
                     token: Some(next),
-                    limit: true,
+                    limit,
                 };
                 Outcome::Next
             }

@@ -551,5 +551,19 @@ fn r7_a_server_that_gives_ever_new_pages_is_asked_for_the_whole_list() {
     };
     assert_eq!(step, whole);
     assert!(!wait.is_zero());
+    // One that gives pages even so is not asked for small ones again.
+    let token = Some("even so".to_owned());
+    let version = "5".into();
+    let page = Input::Page {
+        version,
+        token: token.clone(),
+    };
+    assert_eq!(driver.input(page), Outcome::Next);
+    let (step, _) = driver.next_after_wait();
+    let further = Step::List {
+        token,
+        limit: false,
+    };
+    assert_eq!(step, further);
     assert_eq!(driver.page("5"), Outcome::Synced { went_back: false });
 }
