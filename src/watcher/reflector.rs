@@ -118,7 +118,8 @@ pub(super) struct Reflector<K> {
     rediscover: bool,
     /// How many list attempts were given up in a row for an object without a name.
     nameless: u8,
-    /// Objects of which a list had a state that could not be read, and which were not read by themselves since.
+    /// Objects of which a list had a state that could not be read, and which were not read by themselves since, and those
+    /// of events that were put off.
     unread: Vec<ObjectRef>,
     /// When those are read if a watch goes on.
     unread_due: Option<Instant>,
@@ -128,8 +129,9 @@ pub(super) struct Reflector<K> {
     reread_listed: usize,
     /// How many events were handed on without a pause.
     unpaused: u8,
-    /// The newest version that an object had which was read in a list, or by itself. What is stored may show it, so that
-    /// events up to it may be older, and a list before it is stale.
+    /// The newest version that was seen beside the watch: of an object or a deletion in a list, of an object read by itself,
+    /// or of the list that did not have it. What is stored may show it, so that events up to it may be older, and a list
+    /// before it is stale.
     ahead: Option<String>,
     /// Whether the next list begins anew.
     fresh: bool,

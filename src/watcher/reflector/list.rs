@@ -18,7 +18,9 @@ const LIST: &str = "list";
 /// object that is, so that nothing can be taken for deleted.
 const NAMELESS_ATTEMPTS: u8 = 3;
 
-/// How many objects that a list has, but which cannot be read, are read again by themselves once it is complete.
+/// How many objects that a list has, but which cannot be read, are read again by themselves once it is complete. Those of
+/// events that are put off count among them. So many are read while a list is streamed, and by events within the time that
+/// others are put off for.
 pub(super) const MOST_UNREAD: usize = 100;
 
 impl<K: Sink> Reflector<K> {

@@ -200,7 +200,7 @@ impl Machine {
         machine
     }
 
-    /// The version that the store has reached; empty before the first sync.
+    /// The version that the store has reached; while a list is made, the newest that was seen before. Empty if none was.
     pub(super) fn version(&self) -> &str {
         &self.version
     }

@@ -21,8 +21,8 @@ use crate::watcher::error::Problem;
 
 const REREAD: &str = "reading one object";
 
-/// An object whose events cannot be read is read by itself no more often than this. What comes in between is put off, and the
-/// watch goes on.
+/// An object whose events cannot be read is read by itself no more often than this, while there is room to put it off. What
+/// comes in between is put off, and the watch goes on; without room it is read at once.
 const REREAD_EVERY: Duration = Duration::from_secs(1);
 
 enum Unread {
