@@ -98,7 +98,7 @@ async fn a_second_signal_ends_at_once_what_does_not_end() {
     // The command hangs, so that the last publication does.
     let service = Service::start(
         "cluster: {demo: true}\npublish:\n- {format: json, directory: {path: '{folder}/json', \
-         command: [sleep, '60'], command_timeout: 60s}}\n",
+         command: [sleep, '60'], command_timeout: 59s}}\n",
     )
     .await;
     until("a write", async || service.file("json/clusters.json")).await;
