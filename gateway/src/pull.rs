@@ -1,10 +1,14 @@
 //! Pulling: the files below a prefix in a store, brought into a directory and kept as they are there.
 //!
 //! What stands in the directory changes all at once or not at all: everything that differs is fetched into memory
-//! first, and a listing or a fetch that fails leaves what is there. A file whose ETag is the one it was brought with is not fetched.
+//! first, and a listing or a fetch that fails leaves what is there. A file whose ETag is the one it was brought with is
+//! not fetched, nor is one that was fetched before something else failed. A file that names others is as it was listed;
+//! if it changed since, it is listed anew. The deepest files may be newer than the listing, so that a store in which
+//! some file changes all the time is followed all the same.
 //! Only what was brought is replaced or removed. An empty listing where something was before is taken for a mistake: a
 //! writer leaves at least its manifest.
 
+mod fetched;
 mod memory;
 mod plan;
 
@@ -13,21 +17,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
 use tokio::time::Instant;
 
 use crate::model::ContentHash;
-use crate::output::{File, Rendering};
+use crate::output::Rendering;
 use crate::sink::directory::{Directory, DirectoryConfig};
 use crate::sink::s3::{Objects, S3Config};
 use crate::sink::{ConfigError, Sink, SinkError, Write, Written};
+use fetched::Fetched;
 use memory::Memory;
+use plan::Plan;
 
 /// How many bytes all files together may have: 256 MiB. They are held in memory while they are brought.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// How many files are fetched at once.
-const FETCHES: usize = 8;
+/// How often the store is listed at the most until everything was fetched as it was listed.
+const ROUNDS: usize = 5;
 
 /// How often the files on disk are held against what was brought: every 5 minutes.
 const VERIFY_EVERY: Duration = Duration::from_mins(5);
@@ -48,6 +54,7 @@ pub struct Pull {
     objects: Objects,
     directory: Directory,
     max_bytes: u64,
+    fetched: Fetched,
     /// What stands in the directory, if that is known.
     standing: Option<Standing>,
 }
@@ -65,10 +72,23 @@ impl Pull {
     /// # Errors
     /// When the configuration cannot work, naming the field.
     pub fn open(config: PullConfig) -> Result<Self, ConfigError> {
+        Self::new(Objects::open(&config.source)?, config)
+    }
+
+    /// Prepares to bring files from a store that was made elsewhere, of which the configuration says only where to read.
+    ///
+    /// # Errors
+    /// When the configuration cannot work, naming the field.
+    pub fn over(store: Arc<dyn ObjectStore>, config: PullConfig) -> Result<Self, ConfigError> {
+        Self::new(Objects::over(store, &config.source)?, config)
+    }
+
+    fn new(objects: Objects, config: PullConfig) -> Result<Self, ConfigError> {
         Ok(Self {
-            objects: Objects::open(&config.source)?,
+            objects,
             directory: Directory::open(config.directory)?,
             max_bytes: config.max_bytes,
+            fetched: Fetched::default(),
             standing: None,
         })
     }
@@ -86,27 +106,9 @@ impl Pull {
             Some(standing) if standing.read.elapsed() < VERIFY_EVERY => standing,
             _ => self.look().await?,
         };
-        let listed = self.objects.list().await?;
-        let plan = plan::plan(&listed, &standing.files, self.max_bytes);
-        let plan = plan.map_err(|error| {
-            let what = format!("bringing {}", self.objects.describe());
-            SinkError::passing(what, error).lasting()
-        })?;
-        let fetched: Vec<(File, &str)> = stream::iter(plan.fetch.iter().map(|path| {
-            let (objects, listed) = (&self.objects, &listed[path]);
-            async move {
-                let file = File {
-                    path: Arc::clone(path),
-                    bytes: objects.fetch(path, listed).await?,
-                    media_type: "application/octet-stream",
-                };
-                Ok::<_, SinkError>((file, &*listed.etag))
-            }
-        }))
-        .buffered(FETCHES)
-        .try_collect()
-        .await?;
-        let brought: Vec<_> = fetched
+        let plan = self.fetch(&standing.files).await?;
+        let files = self.fetched.files(&plan);
+        let brought: Vec<_> = files
             .iter()
             .map(|(file, etag)| {
                 let hash = ContentHash::of_bytes(&file.bytes);
@@ -115,17 +117,14 @@ impl Pull {
             .collect();
         let rendering = Rendering {
             is_whole: false,
-            files: fetched.into_iter().map(|(file, _)| file).collect(),
+            files: files.into_iter().map(|(file, _)| file).collect(),
             removed: plan.removed.clone(),
             problems: Arc::default(),
         };
         let has_changed = !rendering.files.is_empty() || !rendering.removed.is_empty();
         // Also without a change: a command may be owed from before.
-        let written = self.directory.write(Write::unfenced(rendering)).await;
-        let written = match written {
-            Ok(written) => written,
-            Err(error) => return Err(error),
-        };
+        let written = self.directory.write(Write::unfenced(rendering)).await?;
+        self.fetched.clear();
         if has_changed {
             for (path, etag, hash) in brought {
                 standing.files.insert(Arc::clone(&path), Some(etag.clone()));
@@ -140,6 +139,27 @@ impl Pull {
         }
         self.standing = Some(standing);
         Ok(written)
+    }
+
+    /// Fetches everything that differs from what stands.
+    async fn fetch(
+        &mut self,
+        standing: &BTreeMap<Arc<str>, Option<String>>,
+    ) -> Result<Plan, SinkError> {
+        let what = || format!("bringing {}", self.objects.describe());
+        let mut changed = None;
+        for _ in 0..ROUNDS {
+            let listed = self.objects.list().await?;
+            let plan = plan::plan(&listed, standing, self.max_bytes)
+                .map_err(|error| SinkError::passing(what(), error).lasting())?;
+            changed = self.fetched.complete(&self.objects, &listed, &plan).await?;
+            if changed.is_none() {
+                return Ok(plan);
+            }
+        }
+        let path = changed.unwrap_or_default();
+        let why = format!("{path} was another one each of the {ROUNDS} times it was listed");
+        Err(SinkError::passing(what(), why))
     }
 
     /// Looks at what stands in the directory, and with which tags it was brought.

@@ -58,6 +58,15 @@ pub(crate) fn measure(size: usize) {
     let files = || EnvoyFiles::new(EnvoyFilesConfig::default(), Some("/eds".as_ref())).unwrap();
     let (mut endpoints, mut clusters) = (files(), files());
     let mut traefik = Traefik::new(TraefikConfig::default());
+    #[cfg(feature = "xds")]
+    {
+        let clusters = (0..size).map(super::objects::cluster).collect();
+        let mean = super::ads::delta_cost(clusters, [&first, &other]);
+        told(
+            "CPU for a change of endpoints: ADS delta, client included",
+            mean,
+        );
+    }
     for (what, next, output) in [
         (
             "CPU for a change of endpoints: EDS file",
@@ -100,8 +109,11 @@ fn tell<T>(what: &str, mut prepare: impl FnMut() -> T, mut work: impl FnMut(T)) 
         spent += start.elapsed();
         times += 1;
     }
-    let mean = spent.as_secs_f64() / f64::from(times) * 1e6;
-    line(what, &format!("{mean:.1} us"));
+    told(what, spent / times);
+}
+
+fn told(what: &str, mean: Duration) {
+    line(what, &format!("{:.1} us", mean.as_secs_f64() * 1e6));
 }
 
 fn one_endpoint_less(snapshot: &Snapshot, index: usize) -> Snapshot {

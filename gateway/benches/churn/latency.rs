@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 #[cfg(feature = "xds")]
 use super::ads;
 use super::objects::{cluster, service, slice};
-use super::{line, percentile};
+use super::{line, percentile, processor_time};
 
 /// Changes one by one, each after the pace has come to rest.
 const ALONE: u16 = 150;
@@ -280,16 +280,6 @@ fn tell_times(name: &str, what: &str, mut times: Vec<Duration>) {
         &format!("a change {name}, {what}: p50, p99"),
         &format!("{half}, {most}"),
     );
-}
-
-/// The processor time of this process so far, in steps of 10 ms; 0 where /proc does not tell.
-fn processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name before may have blanks; after it these are the 12th and the 13th.
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.filter_map(|it| it.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }
 
 fn millis(time: Duration) -> String {

@@ -142,7 +142,9 @@ impl Pull {
         let mut stop = Stop::listen()?;
         let (once, every, bound) = (self.once, self.every, self.bound);
         let mut puller = Puller::open(self.config()).map_err(|error| {
-            Failure::usage("the files cannot be brought like this").because(error.to_string())
+            let option = format!("--{}", error.field().replace('_', "-"));
+            let why = format!("{option}: {}", as_options(error.reason()));
+            Failure::usage("the files cannot be brought like this").because(why)
         })?;
         let bound = async {
             match bound {
@@ -153,7 +155,8 @@ impl Pull {
         let pulling = async {
             if once {
                 let written = puller.once().await.map_err(|error| {
-                    Failure::runtime("the files are not brought").caused_by(&error)
+                    Failure::runtime("bringing the files failed")
+                        .because(as_options(&error.chain()))
                 })?;
                 told(&written);
                 return Ok(());
@@ -219,14 +222,14 @@ async fn follow(puller: &mut Puller, every: Duration) -> Result<(), Failure> {
         match puller.once().await {
             Ok(written) => {
                 if failing.take().is_some() {
-                    note("the store and the directory can be used again");
+                    note("it works again");
                 }
                 told(&written);
             }
             Err(error) => {
-                let text = error.chain();
+                let text = as_options(&error.chain());
                 if failing.as_ref() != Some(&text) {
-                    note("not brought, tried again; what is there stays");
+                    note("this failed and is tried again:");
                     note(&printable(&format!("  {text}")));
                     failing = Some(text);
                 }
@@ -245,10 +248,19 @@ fn told(written: &Written) {
             removed,
             ..
         } = written;
+        let noun = if *files == 1 { "file" } else { "files" };
         note(&format!(
-            "{files} files brought ({bytes} bytes), {removed} removed"
+            "{files} {noun} brought ({bytes} bytes), {removed} removed"
         ));
     }
+}
+
+/// What the configuration calls by its keys, called by the options that stand for them.
+fn as_options(text: &str) -> String {
+    text.replace("`adopt: true`", "--adopt")
+        .replace("`allow_http: true`", "--allow-http")
+        .replace("`credentials_file`", "--credentials-file")
+        .replace("this publication", "this command")
 }
 
 #[cfg(test)]

@@ -16,6 +16,18 @@ pub(super) struct Plan {
     pub(super) fetch: Vec<Arc<str>>,
     /// What is to go, the other way round.
     pub(super) removed: Vec<Arc<str>>,
+    /// How many bytes more there could be.
+    pub(super) spare: u64,
+    /// How many folders the deepest file is below.
+    deepest: usize,
+}
+
+impl Plan {
+    /// Whether a file may be newer than the listing: nothing that was listed is deeper, so that it can name nothing that
+    /// is not brought yet.
+    pub(super) fn may_be_newer(&self, path: &str) -> bool {
+        depth(path) >= self.deepest
+    }
 }
 
 /// Why nothing is done.
@@ -39,7 +51,7 @@ pub(super) fn plan(
         return Err(PlanError::Nothing);
     }
     let mut fetch = Vec::new();
-    let mut bytes = 0u64;
+    let (mut bytes, mut deepest) = (0u64, 0);
     for (path, object) in listed {
         if is_manifest(path) || is_folder(path, object, listed) {
             continue;
@@ -49,6 +61,7 @@ pub(super) fn plan(
             reason,
         })?;
         bytes = bytes.saturating_add(object.size);
+        deepest = deepest.max(depth(path));
         let stands = standing.get(path).and_then(Option::as_deref);
         if object.etag.is_empty() || stands != Some(&object.etag) {
             fetch.push((Reverse(depth(path)), object.modified, Arc::clone(path)));
@@ -67,6 +80,8 @@ pub(super) fn plan(
     Ok(Plan {
         fetch: fetch.into_iter().map(|(_, _, path)| path).collect(),
         removed,
+        spare: limit - bytes,
+        deepest,
     })
 }
 
@@ -174,6 +189,16 @@ mod tests {
     }
 
     #[test]
+    fn what_may_name_others_may_not_be_newer_than_the_listing() {
+        let listed = listed(&[("cds.json", "c", 9, 10), ("eds/a.json", "a", 9, 20)]);
+        let plan = plan(&listed, &BTreeMap::new(), 1_000).unwrap();
+        assert!(plan.may_be_newer("eds/a.json"));
+        assert!(!plan.may_be_newer("cds.json"));
+        let alone = super::plan(&self::listed(&[("a", "1", 9, 1)]), &BTreeMap::new(), 9);
+        assert!(alone.unwrap().may_be_newer("a"));
+    }
+
+    #[test]
     fn what_would_leave_the_directory_stops_everything() {
         for key in [
             "../x",
@@ -193,7 +218,11 @@ mod tests {
     fn an_empty_listing_removes_nothing_unless_a_manifest_says_so() {
         let before = standing(&[("a", Some("1"))]);
         assert_eq!(plan(&listed(&[]), &before, 9), Err(PlanError::Nothing));
-        assert_eq!(plan(&listed(&[]), &standing(&[]), 9), Ok(Plan::default()));
+        let nothing = Plan {
+            spare: 9,
+            ..Plan::default()
+        };
+        assert_eq!(plan(&listed(&[]), &standing(&[]), 9), Ok(nothing));
         let manifest = listed(&[(".kubedex-manifest.json", "m", 9, 1)]);
         assert_eq!(names(&plan(&manifest, &before, 9).unwrap().removed), ["a"]);
     }

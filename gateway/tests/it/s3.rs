@@ -1,5 +1,6 @@
 //! An S3-compatible store as a sink, and pulling from it.
 
+mod changing;
 mod logic;
 mod moto;
 mod pull;

@@ -207,28 +207,34 @@ impl Objects {
         Ok(Some((stat, bytes)))
     }
 
-    /// The content of an object as long as it is the one that was listed.
-    pub(crate) async fn fetch(&self, path: &str, listed: &Listed) -> Result<Bytes, SinkError> {
+    /// The content of an object that was listed, with its tag. `None` if it is gone since, or is another one and larger
+    /// than `limit`, or is another one at all and not `may_be_newer`.
+    pub(crate) async fn fetch(
+        &self,
+        path: &str,
+        listed: &Listed,
+        may_be_newer: bool,
+        limit: u64,
+    ) -> Result<Option<(String, Bytes)>, SinkError> {
+        let is_tied = !may_be_newer && !listed.etag.is_empty();
         let options = GetOptions {
-            if_match: Some(listed.etag.clone()),
+            if_match: is_tied.then(|| listed.etag.clone()),
             ..GetOptions::default()
         };
-        match self.store.get_opts(&self.key(path)?, options).await {
-            Ok(result) => self.read(path, result, listed.size).await,
-            Err(error) => {
-                let changed = matches!(error, Error::NotFound { .. } | Error::Precondition { .. });
-                match changed {
-                    true => Err(SinkError::passing(
-                        format!("getting {}", self.url(path)),
-                        "it changed after it was listed",
-                    )),
-                    false => Err(self.failed("getting", path, &error).await),
-                }
-            }
+        let result = match self.store.get_opts(&self.key(path)?, options).await {
+            Ok(result) => result,
+            Err(Error::NotFound { .. } | Error::Precondition { .. }) => return Ok(None),
+            Err(error) => return Err(self.failed("getting", path, &error).await),
+        };
+        let etag = result.meta.e_tag.clone().unwrap_or_default();
+        if may_be_newer && result.meta.size > limit {
+            return Ok(None);
         }
+        let bytes = self.read(path, result, limit).await?;
+        Ok(Some((etag, bytes)))
     }
 
-    /// Reads a content that may not be larger than it said.
+    /// Reads a content that may not be larger than that.
     async fn read(&self, path: &str, result: GetResult, limit: u64) -> Result<Bytes, SinkError> {
         let mut bytes = Vec::new();
         let mut stream = result.into_stream();

@@ -107,6 +107,7 @@ async fn files_come_down_by_tag_and_only_what_was_brought_goes() {
     let run = once(&server, &tap, &dir);
     assert_eq!(run.code(), Some(1));
     assert!(run.stderr.contains("theirs.yaml"), "{}", run.stderr);
+    assert!(run.stderr.contains("or set --adopt to"), "{}", run.stderr);
     assert_eq!(
         (text("traefik.yaml"), text("theirs.yaml").as_deref()),
         (stands, Some("theirs"))
@@ -187,7 +188,7 @@ async fn the_loop_follows_runs_the_command_and_survives_an_outage() {
     reaches("a", "4").await;
     let run = child.end();
     assert!(run.stderr.contains("tried again"), "{}", run.stderr);
-    assert!(run.stderr.contains("can be used again"), "{}", run.stderr);
+    assert!(run.stderr.contains("it works again"), "{}", run.stderr);
     let runs = fs::read_to_string(runs).unwrap().lines().count();
     assert!((3..=4).contains(&runs), "{runs} runs for four changes");
     fs::remove_dir_all(credentials.parent().unwrap()).unwrap();
@@ -238,5 +239,7 @@ fn what_is_asked_wrongly_is_a_usage_error() {
     ] {
         let run = binary::run(arguments);
         assert_eq!(run.code(), Some(2), "{arguments:?}: {}", run.stderr);
+        let is_key = run.stderr.contains("allow_http") || run.stderr.contains("this publication");
+        assert!(!is_key, "a key, not an option: {}", run.stderr);
     }
 }

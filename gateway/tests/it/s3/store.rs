@@ -1,5 +1,6 @@
 //! A store in memory that notes what is asked of it, and fails when it is told to.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +30,17 @@ struct State {
     lose_answer: bool,
     /// How many more looks at objects are answered; all, if none.
     looks: Option<usize>,
+    /// What others do to an object, one thing before each time that it is got.
+    meddling: BTreeMap<String, VecDeque<Meddling>>,
+}
+
+/// What others do to an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Meddling {
+    Put(String),
+    Delete,
+    /// The store does not answer.
+    Fail,
 }
 
 impl Store {
@@ -65,9 +77,32 @@ impl Store {
         self.state.lock().unwrap().looks = looks;
     }
 
+    /// Lets others do this to an object, one thing before each time that it is got.
+    pub(crate) fn meddle(&self, key: &str, meddling: impl IntoIterator<Item = Meddling>) {
+        let meddling = meddling.into_iter().collect();
+        let mut state = self.state.lock().unwrap();
+        state.meddling.insert(key.to_owned(), meddling);
+    }
+
     /// Puts something as somebody else would.
-    pub(crate) async fn put_foreign(&self, key: &str, text: &'static str) {
+    pub(crate) async fn put_foreign(&self, key: &str, text: impl Into<PutPayload>) {
         self.inner.put(&key.into(), text.into()).await.unwrap();
+    }
+
+    /// Does what others do before this is got.
+    async fn meddled(&self, location: &Path) -> Result<()> {
+        let next = {
+            let mut state = self.state.lock().unwrap();
+            let meddling = state.meddling.get_mut(location.as_ref());
+            meddling.and_then(VecDeque::pop_front)
+        };
+        match next {
+            Some(Meddling::Put(text)) => self.put_foreign(location.as_ref(), text).await,
+            Some(Meddling::Delete) => self.inner.delete(location).await?,
+            Some(Meddling::Fail) => return Err(gone()),
+            None => {}
+        }
+        Ok(())
     }
 
     /// All keys and texts but the manifest's.
@@ -163,6 +198,9 @@ impl ObjectStore for Store {
         self.note(if options.head { "head" } else { "get" }, location);
         if options.head && !self.answers_look() {
             std::future::pending::<()>().await;
+        }
+        if !options.head {
+            self.meddled(location).await?;
         }
         self.inner.get_opts(location, options).await
     }
