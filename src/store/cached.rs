@@ -11,12 +11,13 @@
 //! under it. So what is cached cannot be taken for another state: an event makes its object's old body unreachable before
 //! it drops it, and an answer that comes late is filed where nobody looks any more. Whoever reads gets each object in a
 //! state at least as new as the watch had told when the read began. This store writes nothing to the server, retries no
-//! failure, and has no task.
+//! failure, and has no task. Its writes wait for nothing, so that none is cut short between what it stores and what it returns.
 
 mod config;
 mod fetch;
 mod kept;
 mod metrics;
+mod underway;
 
 pub use config::{CacheConfig, DEFAULT_MAX_BYTES, DEFAULT_TTL};
 pub use fetch::{FETCHES_AT_ONCE, FetchError};
@@ -30,14 +31,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use moka::future::Cache;
 use moka::notification::RemovalCause;
-use moka::ops::compute::Op;
+use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 
 use self::fetch::{Body, Fetcher, Unfetched};
 use self::kept::Kept;
 use self::metrics::Counters;
+use self::underway::Underway;
 use super::{Difference, MemoryStore, Scope, Store, StoreError, StoreSchema, Stored};
 use crate::client::Client;
 use crate::indexer::Record;
@@ -63,7 +65,8 @@ const ENTRY_BYTES: usize = 256;
 ///
 /// A body is fetched once for any number of readers that ask for it at the same time, at most [`FETCHES_AT_ONCE`] bodies at a
 /// time. A read that finds a body does not keep it longer: [`CacheConfig::ttl`] counts from when it was asked for. A fetch is
-/// driven by one of those who wait for it, so that a read once begun is to be awaited or dropped, not left lying.
+/// driven by those who wait for it, and goes on while one of them does; the last who leaves ends it. So a read once begun is
+/// to be awaited or dropped: one that is left lying holds its place among the fetches.
 ///
 /// ```no_run
 /// # use kubedex::store::cached::CacheConfig;
@@ -81,7 +84,8 @@ pub struct CachedStore {
     /// What is kept of each object, under all of its keys.
     kept: MemoryStore,
     bodies: Cache<u64, Body>,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
+    underway: Underway,
     config: CacheConfig,
     counters: Arc<Counters>,
     /// The next generation; 0 is that of what was never stored.
@@ -117,7 +121,8 @@ impl CachedStore {
             schema: schema.clone(),
             kept: MemoryStore::new(&names),
             bodies,
-            fetcher: Fetcher::new(client.clone(), schema, Arc::clone(&counters)),
+            fetcher: Arc::new(Fetcher::new(client.clone(), schema, Arc::clone(&counters))),
+            underway: Underway::default(),
             config,
             counters,
             generation: AtomicU64::new(1),
@@ -271,7 +276,7 @@ impl CachedStore {
         let mut overtaken = 0;
         let mut current = self.current(reference);
         while let Some(kept) = current {
-            if let Some(body) = self.at_hand(&kept).await {
+            if let Some(body) = self.at_hand(&kept) {
                 self.counters.hit();
                 return Ok(Some(body));
             }
@@ -282,7 +287,7 @@ impl CachedStore {
             if current.as_ref().map(Kept::generation) == Some(kept.generation()) {
                 return fetched;
             }
-            self.drop_body(kept.generation()).await;
+            self.drop_body(kept.generation());
             if let Some(now) = &current {
                 let fetched = fetched?;
                 overtaken += 1;
@@ -296,21 +301,19 @@ impl CachedStore {
     }
 
     /// A body that was fetched before and is not too old.
-    async fn at_hand(&self, kept: &Kept) -> Option<Object> {
+    fn at_hand(&self, kept: &Kept) -> Option<Object> {
         let ttl = self.config.ttl;
-        let body = self.bodies.get(&kept.generation()).await?;
+        let body = self.bodies.get(&kept.generation())?;
         if body.is_fresh(ttl) {
             return Some(body.into_object());
         }
         // Another reader may have put a fresh one in its place already.
         let entry = self.bodies.entry(kept.generation());
-        let removed = entry
-            .and_compute_with(|entry| {
-                let is_stale = entry.is_some_and(|entry| !entry.into_value().is_fresh(ttl));
-                std::future::ready(if is_stale { Op::Remove } else { Op::Nop })
-            })
-            .await;
-        if matches!(removed, moka::ops::compute::CompResult::Removed(_)) {
+        let removed = entry.and_compute_with(|entry| {
+            let is_stale = entry.is_some_and(|entry| !entry.into_value().is_fresh(ttl));
+            if is_stale { Op::Remove } else { Op::Nop }
+        });
+        if matches!(removed, CompResult::Removed(_)) {
             self.counters.expiration();
         }
         None
@@ -318,20 +321,36 @@ impl CachedStore {
 
     /// Fetches a body, together with all others who want the same.
     async fn fetch(&self, kept: &Kept) -> Result<Option<Object>, StoreError> {
-        let fetching = Box::pin(self.fetcher.fetch(kept));
-        let fetched = self.bodies.try_get_with(kept.generation(), fetching).await;
-        // Otherwise the library holds to the bound only now and then.
-        self.bodies.run_pending_tasks().await;
-        match fetched {
+        let begin = || self.begin_fetch(kept.clone());
+        match self.underway.join(kept.generation(), begin).await {
             Ok(body) => Ok(Some(body.into_object())),
-            Err(unfetched) => match &*unfetched {
-                Unfetched::Gone => Ok(None),
-                Unfetched::Failed(error) => Err(StoreError::Failed {
-                    gvr: self.schema.gvr.clone(),
-                    operation: format!("fetch {}", kept.reference()),
-                    source: Box::new(error.clone()),
-                }),
-            },
+            Err(Unfetched::Gone) => Ok(None),
+            Err(Unfetched::Failed(error)) => Err(StoreError::Failed {
+                gvr: self.schema.gvr.clone(),
+                operation: format!("fetch {}", kept.reference()),
+                source: Box::new(error),
+            }),
+        }
+    }
+
+    /// A fetch that nobody waits for yet, and that borrows nothing from those who will.
+    fn begin_fetch(
+        &self,
+        kept: Kept,
+    ) -> impl Future<Output = Result<Body, Unfetched>> + Send + use<> {
+        let (bodies, fetcher) = (self.bodies.clone(), Arc::clone(&self.fetcher));
+        let ttl = self.config.ttl;
+        async move {
+            let generation = kept.generation();
+            // An earlier fetch may have ended after this reader found none at hand.
+            if let Some(body) = bodies.get(&generation).filter(|body| body.is_fresh(ttl)) {
+                return Ok(body);
+            }
+            let body = fetcher.fetch(&kept).await?;
+            bodies.insert(generation, body.clone());
+            // Otherwise the library holds to the bound only now and then.
+            bodies.run_pending_tasks();
+            Ok(body)
         }
     }
 
@@ -345,21 +364,21 @@ impl CachedStore {
     }
 
     /// Drops the body of what is no longer kept.
-    async fn forget(&self, previous: &Stored) {
+    fn forget(&self, previous: &Stored) {
         if let Some(kept) = previous.object() {
             let generation = Kept::from_stored(kept.clone()).generation();
-            if self.drop_body(generation).await {
+            if self.drop_body(generation) {
                 self.counters.invalidation();
             }
         }
     }
 
     /// Drops a body, and says whether there was one.
-    async fn drop_body(&self, generation: u64) -> bool {
-        let was_there = self.bodies.remove(&generation).await.is_some();
+    fn drop_body(&self, generation: u64) -> bool {
+        let was_there = self.bodies.remove(&generation).is_some();
         if was_there {
             // Until then the library holds on to it.
-            self.bodies.run_pending_tasks().await;
+            self.bodies.run_pending_tasks();
         }
         was_there
     }
@@ -388,16 +407,16 @@ impl Store for CachedStore {
             .filter(|old| old.generation() != new.generation());
         let mut stays = false;
         if let Some(old) = &old
-            && let Some(body) = self.bodies.get(&old.generation()).await
+            && let Some(body) = self.bodies.get(&old.generation())
             && new.is_reached_by(body.object())
         {
             // It was fetched after the change that is told now. Nobody can look for it yet, so that none newer is lost.
-            self.bodies.insert(new.generation(), body).await;
+            self.bodies.insert(new.generation(), body);
             stays = true;
         }
         let previous = self.kept.insert(record);
         if let Some(old) = old
-            && self.drop_body(old.generation()).await
+            && self.drop_body(old.generation())
             && !stays
         {
             self.counters.invalidation();
@@ -409,7 +428,7 @@ impl Store for CachedStore {
         let Some(previous) = self.kept.remove(reference) else {
             return Ok(None);
         };
-        self.forget(&previous).await;
+        self.forget(&previous);
         Ok(Some(kept::absent(&previous)))
     }
 
@@ -431,7 +450,7 @@ impl Store for CachedStore {
         let mut differences = Store::replace(&self.kept, scope, records).await?;
         for difference in &mut differences {
             if let Some(previous) = &difference.previous {
-                self.forget(previous).await;
+                self.forget(previous);
             }
             difference.previous = difference.previous.as_ref().map(kept::absent);
             difference.current = difference.current.as_ref().map(kept::absent);

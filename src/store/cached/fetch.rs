@@ -51,6 +51,7 @@ impl Body {
 }
 
 /// Why there is no body.
+#[derive(Clone)]
 pub(super) enum Unfetched {
     /// There is no such object any more.
     Gone,

@@ -86,16 +86,50 @@ async fn s10_a_reader_that_gives_up_leaves_the_fetch_to_the_others() {
     let (mut server, store) = store().await;
     let reference = named("a");
     let mut second = pin!(store.get_ref(&reference));
-    let _unanswered = {
+    let call = {
         let mut first = pin!(store.get_ref(&reference));
         assert!(poll!(first.as_mut()).is_pending());
         assert!(poll!(second.as_mut()).is_pending());
         request_of(first, &mut server).await
     };
-    let (read, ()) = tokio::join!(second, async {
-        server.next().await.json(200, &config_map("a", "10", "x"));
+    call.json(200, &config_map("a", "10", "x"));
+    assert_eq!(version(second.await.unwrap().as_ref()), Some("10"));
+    assert_eq!(store.metrics().fetches, 1, "it is the same one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_impatient_readers_do_not_begin_a_fetch_anew() {
+    let (mut server, store) = store().await;
+    let reference = named("a");
+    let read_within = async |begin: u64, limit: u64| {
+        tokio::time::sleep(Duration::from_millis(begin)).await;
+        tokio::time::timeout(Duration::from_millis(limit), store.get_ref(&reference)).await
+    };
+    let impatient = join_all((0..300).map(|number| read_within(10 * number, 100)));
+    let (impatient, patient, ()) = tokio::join!(impatient, read_within(50, 10_000), async {
+        let call = server.next().await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        call.json(200, &config_map("a", "10", "x"));
     });
-    assert_eq!(version(read.unwrap().as_ref()), Some("10"));
+    assert_eq!(version(patient.unwrap().unwrap().as_ref()), Some("10"));
+    let given_up = impatient.iter().take_while(|read| read.is_err()).count();
+    assert!((200..260).contains(&given_up), "{given_up}");
+    assert!(impatient[given_up..].iter().all(Result::is_ok));
+    assert_eq!(store.metrics().fetches, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_fetch_that_everybody_gave_up_is_made_anew_when_somebody_asks() {
+    let (mut server, store) = store().await;
+    let reference = named("a");
+    for _ in 0..300 {
+        let limit = Duration::from_millis(100);
+        let given_up = tokio::time::timeout(limit, store.get_ref(&reference)).await;
+        assert!(given_up.is_err());
+        drop(server.next().await);
+    }
+    let body = read(&mut server, &store, &config_map("a", "10", "x")).await;
+    assert_eq!(version(body.as_ref()), Some("10"));
 }
 
 #[tokio::test(start_paused = true)]
