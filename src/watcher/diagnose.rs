@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Watcher;
+use super::rbac::{FETCH_VERBS, WATCH_VERBS};
 use super::reflector::Target;
 use crate::client::{ApiResource, Client, ClientError};
 use crate::store::Store;
@@ -98,9 +99,15 @@ impl<S: Store> Watcher<S> {
             watcher: self.status.watcher().to_owned(),
             checks: Vec::new(),
         };
-        if let Some(resource) = check_resource(&mut diagnosis, &self.client, &self.targets).await {
+        let verbs: &[&str] = if self.store.keeps_bodies() {
+            &WATCH_VERBS
+        } else {
+            &FETCH_VERBS
+        };
+        let resource = check_resource(&mut diagnosis, &self.client, &self.targets, verbs).await;
+        if let Some(resource) = resource {
             for target in self.targets.iter() {
-                check_access(&mut diagnosis, &self.client, target).await;
+                check_access(&mut diagnosis, &self.client, target, verbs).await;
                 if resource.supports("list") {
                     check_selectors(&mut diagnosis, &self.client, target).await;
                 }
@@ -155,6 +162,7 @@ async fn check_resource(
     diagnosis: &mut Diagnosis,
     client: &Client,
     targets: &[Target],
+    verbs: &[&str],
 ) -> Option<ApiResource> {
     let target = targets.first()?;
     let resource = match client.resolve(&target.gvr).await {
@@ -176,10 +184,7 @@ async fn check_resource(
             target.gvr, resource.kind
         ),
     );
-    for verb in ["list", "watch"]
-        .into_iter()
-        .filter(|verb| !resource.supports(verb))
-    {
+    for verb in verbs.iter().filter(|verb| !resource.supports(verb)) {
         diagnosis.note(Finding::Bad, format!("the server offers no {verb} for it"));
     }
     for target in targets {
@@ -202,9 +207,9 @@ struct ReviewStatus {
     reason: String,
 }
 
-async fn check_access(diagnosis: &mut Diagnosis, client: &Client, target: &Target) {
+async fn check_access(diagnosis: &mut Diagnosis, client: &Client, target: &Target, verbs: &[&str]) {
     let place = place(target);
-    for verb in ["list", "watch"] {
+    for verb in verbs {
         match review(client, target, verb).await {
             Ok(ReviewStatus { allowed: true, .. }) => {
                 diagnosis.note(

@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 
 use super::Watcher;
 use crate::resource::Gvr;
+use crate::store::Store;
 
 /// The verbs of a watch.
-const VERBS: [&str; 2] = ["list", "watch"];
+pub(super) const WATCH_VERBS: [&str; 2] = ["list", "watch"];
+
+/// Those of a watch into a store that keeps no bodies, which fetches single objects.
+pub(super) const FETCH_VERBS: [&str; 3] = ["get", "list", "watch"];
 
 /// What one watcher needs to be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +20,9 @@ pub struct Permission {
     gvr: Gvr,
     /// `None`: everywhere.
     namespaces: Option<Vec<String>>,
+    /// `None`: all objects.
+    object: Option<String>,
+    fetches: bool,
 }
 
 impl Permission {
@@ -24,6 +31,8 @@ impl Permission {
         Self {
             gvr,
             namespaces: None,
+            object: None,
+            fetches: false,
         }
     }
 
@@ -34,13 +43,29 @@ impl Permission {
         I::Item: Into<String>,
     {
         Self {
-            gvr,
             namespaces: Some(namespaces.into_iter().map(Into::into).collect()),
+            ..Self::everywhere(gvr)
         }
+    }
+
+    /// Only the object of this name. It is enough for a watch whose field selector is just `metadata.name=…`, as a
+    /// [`SingleWatcher`](super::SingleWatcher)'s is.
+    #[must_use]
+    pub fn only_object(mut self, name: impl Into<String>) -> Self {
+        self.object = Some(name.into());
+        self
+    }
+
+    /// To get single objects as well, as a store needs that keeps no bodies
+    /// ([`Store::keeps_bodies`](crate::store::Store::keeps_bodies)).
+    #[must_use]
+    pub fn with_get(mut self) -> Self {
+        self.fetches = true;
+        self
     }
 }
 
-impl<S> Watcher<S> {
+impl<S: Store> Watcher<S> {
     /// What this watcher needs to be allowed; see [`minimal_rbac`].
     pub fn permission(&self) -> Permission {
         let namespaces: Option<Vec<String>> = self
@@ -49,15 +74,17 @@ impl<S> Watcher<S> {
             .map(|target| target.namespace.clone())
             .collect();
         Permission {
-            gvr: self.gvr.clone(),
             namespaces,
+            fetches: !self.store.keeps_bodies(),
+            ..Permission::everywhere(self.gvr.clone())
         }
     }
 }
 
 /// The least RBAC objects for a set of watchers that run as one service account: a ClusterRole for what is watched
 /// everywhere, a Role in each namespace for what is watched there, and their bindings, all named `name`. One rule for each
-/// API group; the same permissions give the same text, in whatever order they come.
+/// API group and set of verbs, and one for each resource of which only some objects are watched; the same permissions give
+/// the same text, in whatever order they come.
 ///
 /// ```
 /// use kubedex::Gvr;
@@ -73,37 +100,9 @@ pub fn minimal_rbac(
     account: &str,
     permissions: impl IntoIterator<Item = Permission>,
 ) -> Vec<Value> {
-    // Scope (empty: everywhere) to group to resources.
-    let mut scopes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
-    for Permission { gvr, namespaces } in permissions {
-        for scope in namespaces.unwrap_or_else(|| vec![String::new()]) {
-            let groups = scopes.entry(scope).or_default();
-            groups
-                .entry(gvr.group().to_owned())
-                .or_default()
-                .insert(gvr.resource().to_owned());
-        }
-    }
-    let everywhere = scopes.get("").cloned().unwrap_or_default();
     let mut objects = Vec::new();
-    for (scope, mut groups) in scopes {
-        if !scope.is_empty() {
-            for (group, resources) in &mut groups {
-                resources.retain(|resource| {
-                    !everywhere
-                        .get(group)
-                        .is_some_and(|all| all.contains(resource))
-                });
-            }
-            groups.retain(|_, resources| !resources.is_empty());
-        }
-        if groups.is_empty() {
-            continue;
-        }
-        let rules: Vec<Value> = groups
-            .iter()
-            .map(|(group, resources)| json!({"apiGroups": [group], "resources": resources, "verbs": VERBS}))
-            .collect();
+    for (scope, rules) in rules_by_scope(&grants(permissions)) {
+        let rules: Vec<Value> = rules.iter().map(|(kind, of)| rule(kind, of)).collect();
         let (role, binding) = if scope.is_empty() {
             ("ClusterRole", "ClusterRoleBinding")
         } else {
@@ -124,6 +123,96 @@ pub fn minimal_rbac(
         }));
     }
     objects
+}
+
+/// One resource, or one object of it, in one scope.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant {
+    /// A namespace; empty: everywhere.
+    scope: String,
+    group: String,
+    resource: String,
+    object: Option<String>,
+    fetches: bool,
+}
+
+impl Grant {
+    /// Whether whoever has this needs the other one no more.
+    fn covers(&self, other: &Self) -> bool {
+        (self.scope.is_empty() || self.scope == other.scope)
+            && self.group == other.group
+            && self.resource == other.resource
+            && (self.object.is_none() || self.object == other.object)
+            && (self.fetches || !other.fetches)
+    }
+}
+
+/// What is needed, without what something else among it includes.
+fn grants(permissions: impl IntoIterator<Item = Permission>) -> BTreeSet<Grant> {
+    let mut grants = BTreeSet::new();
+    for permission in permissions {
+        let everywhere = || vec![String::new()];
+        for scope in permission.namespaces.unwrap_or_else(everywhere) {
+            grants.insert(Grant {
+                scope,
+                group: permission.gvr.group().to_owned(),
+                resource: permission.gvr.resource().to_owned(),
+                object: permission.object.clone(),
+                fetches: permission.fetches,
+            });
+        }
+    }
+    let is_needed = |grant: &&Grant| {
+        !grants
+            .iter()
+            .any(|other| other != *grant && other.covers(grant))
+    };
+    grants.iter().filter(is_needed).cloned().collect()
+}
+
+/// What can stand in one rule. Names are of all resources of a rule, so that named objects of one resource have theirs.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct RuleKind<'a> {
+    group: &'a str,
+    fetches: bool,
+    of_named: Option<&'a str>,
+}
+
+#[derive(Default)]
+struct RuleOf<'a> {
+    resources: BTreeSet<&'a str>,
+    names: BTreeSet<&'a str>,
+}
+
+type Rules<'a> = BTreeMap<RuleKind<'a>, RuleOf<'a>>;
+
+fn rules_by_scope(grants: &BTreeSet<Grant>) -> BTreeMap<&str, Rules<'_>> {
+    let mut scopes: BTreeMap<&str, Rules<'_>> = BTreeMap::new();
+    for grant in grants {
+        let kind = RuleKind {
+            group: &grant.group,
+            fetches: grant.fetches,
+            of_named: grant.object.is_some().then_some(&*grant.resource),
+        };
+        let rule = scopes.entry(&grant.scope).or_default().entry(kind);
+        let rule = rule.or_default();
+        rule.resources.insert(&grant.resource);
+        rule.names.extend(grant.object.as_deref());
+    }
+    scopes
+}
+
+fn rule(kind: &RuleKind<'_>, of: &RuleOf<'_>) -> Value {
+    let verbs: &[&str] = if kind.fetches {
+        &FETCH_VERBS
+    } else {
+        &WATCH_VERBS
+    };
+    let mut rule = json!({"apiGroups": [kind.group], "resources": of.resources, "verbs": verbs});
+    if !of.names.is_empty() {
+        rule["resourceNames"] = json!(of.names);
+    }
+    rule
 }
 
 #[cfg(test)]
@@ -172,5 +261,52 @@ mod tests {
         let mut reversed = permissions;
         reversed.reverse();
         assert_eq!(minimal_rbac("w", "infra", "runner", reversed), objects);
+    }
+
+    #[test]
+    fn what_is_fetched_and_what_is_named_have_rules_of_their_own() {
+        let gvr = |resource: &str| Gvr::new("", "v1", resource);
+        let named =
+            |name: &str| Permission::in_namespaces(gvr("configmaps"), ["a"]).only_object(name);
+        let objects = minimal_rbac(
+            "w",
+            "infra",
+            "runner",
+            [
+                Permission::in_namespaces(gvr("pods"), ["a"]),
+                Permission::in_namespaces(gvr("secrets"), ["a"]).with_get(),
+                Permission::in_namespaces(gvr("secrets"), ["a"]),
+                named("y"),
+                named("x"),
+                Permission::in_namespaces(gvr("pods"), ["a"]).only_object("of all"),
+            ],
+        );
+        assert_eq!(objects.len(), 2);
+        let watch = json!(["list", "watch"]);
+        assert_eq!(
+            objects[0]["rules"],
+            json!([
+                {"apiGroups": [""], "resources": ["pods"], "verbs": watch},
+                {"apiGroups": [""], "resources": ["configmaps"], "verbs": watch, "resourceNames": ["x", "y"]},
+                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
+            ])
+        );
+    }
+
+    #[test]
+    fn what_is_got_in_one_namespace_is_not_covered_by_a_watch_everywhere() {
+        let secrets = Gvr::new("", "v1", "secrets");
+        let some = Permission::in_namespaces(secrets.clone(), ["a"]).with_get();
+        let objects = minimal_rbac(
+            "w",
+            "infra",
+            "runner",
+            [Permission::everywhere(secrets), some],
+        );
+        let kinds: Vec<_> = objects.iter().map(|object| &object["kind"]).collect();
+        assert_eq!(
+            kinds,
+            ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+        );
     }
 }

@@ -40,7 +40,8 @@ use crate::resource::{Gvr, ObjectRef};
 
 /// Watches one object by its name.
 ///
-/// That there is none is a state like any other: the watcher is then synced with `None`, and tells when it appears. Any change
+/// That there is none is a state like any other: the watcher is then synced with `None`, and tells when it appears. While there
+/// is one that cannot be read, and none could be before, it is not synced; one that could be keeps its old state. Any change
 /// of content is told, whether or not the object has a generation; a new resource version of the same content is not.
 ///
 /// # Shutdown
@@ -190,12 +191,14 @@ impl SingleWatcher {
         self.relists.ask()
     }
 
-    /// What this watcher needs to be allowed; see [`minimal_rbac`](super::minimal_rbac).
+    /// What this watcher needs to be allowed: to list and watch this one object; see
+    /// [`minimal_rbac`](super::minimal_rbac).
     pub fn permission(&self) -> Permission {
-        match self.reference.namespace() {
+        let everything = match self.reference.namespace() {
             Some(namespace) => Permission::in_namespaces(self.gvr.clone(), [namespace]),
             None => Permission::everywhere(self.gvr.clone()),
-        }
+        };
+        everything.only_object(self.reference.name())
     }
 
     /// Stops: ends all requests at once, tells the callback the last state if it was not told yet, waits for a running

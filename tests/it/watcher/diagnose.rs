@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use kubedex::fake::FakeCluster;
-use kubedex::watcher::Finding;
-use kubedex::{Client, Gvr, Watcher, WatcherConfig};
+use kubedex::store::cached::CacheConfig;
+use kubedex::watcher::{Finding, SingleWatcher, SingleWatcherConfig};
+use kubedex::{Client, Gvr, ObjectRef, Watcher, WatcherConfig};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -121,4 +122,66 @@ async fn a_resource_that_is_not_served_is_all_there_is_to_say() {
         diagnosis.checks()[0].text().contains("widgets"),
         "{diagnosis}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_minimal_rbac_of_a_watcher_that_keeps_no_bodies_is_enough_to_read_them() {
+    let cluster = cluster();
+    let runner: Client = cluster
+        .client_as("system:serviceaccount:infra:runner")
+        .into();
+    let config = config()
+        .namespace("default")
+        .cached(&runner, CacheConfig::default());
+    let watcher = Watcher::start(&runner, config).unwrap();
+    watcher.wait_for_sync(SOON).await.unwrap_err();
+    let only_watch =
+        kubedex::watcher::Permission::in_namespaces(watcher.gvr().clone(), ["default"]);
+    for object in kubedex::watcher::minimal_rbac("watch", "infra", "runner", [only_watch]) {
+        cluster.create(object).unwrap();
+    }
+    let mut status = watcher.status_changes();
+    status.wait_for(|status| status.synced).await.unwrap();
+    let text = watcher.diagnose().await.to_string();
+    assert!(
+        text.contains("may not get configmaps in namespace default"),
+        "{text}"
+    );
+    for object in
+        kubedex::watcher::minimal_rbac("runner", "infra", "runner", [watcher.permission()])
+    {
+        cluster.create(object).unwrap();
+    }
+    let reference = ObjectRef::namespaced("default", "a");
+    assert!(watcher.store().get_ref(&reference).await.unwrap().is_some());
+    let text = watcher.diagnose().await.to_string();
+    assert!(
+        text.contains("may get") && !text.contains("may not"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_minimal_rbac_of_one_object_is_enough_for_it_and_for_no_other() {
+    let cluster = cluster();
+    let runner: Client = cluster
+        .client_as("system:serviceaccount:infra:runner")
+        .into();
+    let single = |name: &str| {
+        let config = SingleWatcherConfig::new(Gvr::new("", "v1", "configmaps"), "default", name);
+        SingleWatcher::start(&runner, config).unwrap()
+    };
+    let watcher = single("a");
+    for object in
+        kubedex::watcher::minimal_rbac("runner", "infra", "runner", [watcher.permission()])
+    {
+        cluster.create(object).unwrap();
+    }
+    let mut status = watcher.status_changes();
+    status.wait_for(|status| status.synced).await.unwrap();
+    assert!(watcher.current().is_some());
+    let error = single("b").wait_for_sync(SOON).await.unwrap_err();
+    assert!(error.to_string().contains("is forbidden"), "{error}");
+    let all = Watcher::start(&runner, config().namespace("default")).unwrap();
+    all.wait_for_sync(SOON).await.unwrap_err();
 }
