@@ -65,11 +65,23 @@ struct Scope {
     version: Option<String>,
     last_event: Option<Instant>,
     error: Option<WatchError>,
+    /// Whether its list is complete, but for what it is about, which cannot be read.
+    unread: bool,
+    /// The last error about an object that cannot be read.
+    unreadable: Option<WatchError>,
+}
+
+impl Scope {
+    /// What stands in its way.
+    fn obstacle(&self) -> Option<&WatchError> {
+        let unread = || self.unreadable.as_ref().filter(|_| self.unread);
+        self.error.as_ref().or_else(unread)
+    }
 }
 
 /// Fills in what follows from the scopes. Of several errors one that waiting does not mend comes first.
 fn overlay(status: &mut Status, scopes: &[Scope]) {
-    let errors = || scopes.iter().filter_map(|scope| scope.error.as_ref());
+    let errors = || scopes.iter().filter_map(Scope::obstacle);
     status.last_error = errors()
         .find(|error| error.is_refusal())
         .or_else(|| errors().next())
@@ -187,6 +199,9 @@ impl StatusCell {
 
     /// An object cannot be read; the watch goes on without it. Logged once for each object.
     pub(super) fn unreadable(&self, object: &str, error: &WatchError) {
+        for scope in &mut *self.scopes.lock() {
+            scope.unreadable = Some(error.clone());
+        }
         self.publish(|status| status.unreadable += 1);
         let mut told = self.told_unreadable.lock();
         if told.len() < MOST_TOLD && told.insert(object.to_owned()) {
@@ -222,16 +237,41 @@ impl StatusCell {
 
     /// A list of one scope is complete; says whether with it the initial sync of the whole watcher is.
     pub(super) fn listed(&self, index: usize, version: &str) -> bool {
-        let all = {
-            let mut scopes = self.scopes.lock();
-            if let Some(scope) = scopes.get_mut(index) {
-                scope.synced = true;
-                scope.version = Some(version.to_owned());
-                scope.last_event = Some(Instant::now());
-            }
-            scopes.iter().all(|scope| scope.synced)
-        };
+        self.list_ended(index, version, true)
+    }
+
+    /// A list of one scope is complete, but for the one object that it is about, which cannot be read.
+    pub(super) fn listed_unread(&self, index: usize, version: &str) {
+        self.list_ended(index, version, false);
+    }
+
+    fn list_ended(&self, index: usize, version: &str, read: bool) -> bool {
+        if let Some(scope) = self.scopes.lock().get_mut(index) {
+            scope.synced |= read;
+            scope.unread = !scope.synced;
+            scope.version = Some(version.to_owned());
+            scope.last_event = Some(Instant::now());
+        }
         self.publish(|status| status.lists += 1);
+        self.is_first_sync()
+    }
+
+    /// What could not be read in a list is known by now; says whether with it the initial sync of the whole watcher is
+    /// complete.
+    pub(super) fn read_after_list(&self, index: usize) -> bool {
+        let was_unread = match self.scopes.lock().get_mut(index) {
+            Some(scope) if scope.unread => {
+                (scope.unread, scope.synced) = (false, true);
+                true
+            }
+            _ => false,
+        };
+        was_unread && self.is_first_sync()
+    }
+
+    /// Whether all scopes are synced and nobody was told yet.
+    fn is_first_sync(&self) -> bool {
+        let all = self.scopes.lock().iter().all(|scope| scope.synced);
         all && !self.status.borrow().synced
     }
 

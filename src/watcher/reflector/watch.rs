@@ -352,7 +352,7 @@ impl<K: Sink> Reflector<K> {
             return if is_old {
                 Place::Repeated
             } else {
-                Place::Known
+                Place::InOrder
             };
         }
         match self.known_version(version, reference) {

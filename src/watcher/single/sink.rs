@@ -20,6 +20,8 @@ pub(super) struct SingleSink {
     listed: Option<Object>,
     /// The present list has what cannot be read, which may be the object.
     unreadable: bool,
+    /// Whether it was ever known what the object is, or that there is none.
+    known: bool,
 }
 
 impl SingleSink {
@@ -34,6 +36,7 @@ impl SingleSink {
             status,
             listed: None,
             unreadable: false,
+            known: false,
         }
     }
 
@@ -44,7 +47,8 @@ impl SingleSink {
     }
 
     /// Takes a state for the present one. Who waits for changes is woken only if the content is another one.
-    fn set(&self, object: Option<Object>) {
+    fn set(&mut self, object: Option<Object>) {
+        self.known = true;
         self.current.send_if_modified(|current| {
             let changed = match (&*current, &object) {
                 (Some(old), Some(new)) => !old.same_content(new),
@@ -55,6 +59,13 @@ impl SingleSink {
             changed
         });
     }
+
+    /// What the object is was found out after a list that did not tell.
+    fn found_out(&self) {
+        if self.status.read_after_list(0) {
+            self.status.synced();
+        }
+    }
 }
 
 impl Sink for SingleSink {
@@ -63,10 +74,12 @@ impl Sink for SingleSink {
             Event::Init => (self.listed, self.unreadable) = (None, false),
             Event::InitApply(indexed) => {
                 if let Some(object) = self.ours(indexed) {
-                    self.listed = Some(object);
+                    (self.listed, self.unreadable) = (Some(object), false);
                 }
             }
-            Event::InitDelete(reference) if reference == self.reference => self.listed = None,
+            Event::InitDelete(reference) if reference == self.reference => {
+                (self.listed, self.unreadable) = (None, false);
+            }
             Event::InitUnreadable(reference) => {
                 self.unreadable |= reference.is_none_or(|reference| reference == self.reference);
             }
@@ -79,9 +92,13 @@ impl Sink for SingleSink {
             Event::Apply(indexed) => {
                 if let Some(object) = self.ours(indexed) {
                     self.set(Some(object));
+                    self.found_out();
                 }
             }
-            Event::Delete(reference, _) if reference == self.reference => self.set(None),
+            Event::Delete(reference, _) if reference == self.reference => {
+                self.set(None);
+                self.found_out();
+            }
             Event::InitAbort | Event::InitDelete(_) | Event::Delete(..) => {}
         }
         Ok(())
@@ -95,7 +112,9 @@ impl Sink for SingleSink {
 
     fn synced(&mut self, version: &str) {
         self.reached(version);
-        if self.status.listed(0, version) {
+        if !self.known {
+            self.status.listed_unread(0, version);
+        } else if self.status.listed(0, version) {
             self.status.synced();
         }
     }

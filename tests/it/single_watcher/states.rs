@@ -1,7 +1,7 @@
 //! What the present state is, whatever the server does.
 
 use kubedex::fake::FakeCluster;
-use kubedex::watcher::{SingleWatcher, SingleWatcherConfig};
+use kubedex::watcher::{SingleWatcher, SingleWatcherConfig, SyncError};
 use kubedex::{Client, Gvr, Object};
 use serde_json::{Value, json};
 
@@ -221,4 +221,68 @@ async fn a_state_that_is_asked_for_shows_what_was_there_when_it_was_asked() {
     assert_eq!(calls.recv().await, Some((false, some("7", "x"))));
     watcher.shutdown().await;
     assert!(watcher.relist().await.is_err());
+}
+
+/// `a`, as nobody can read it.
+fn unreadable(version: &str) -> Value {
+    let mut unreadable = config_map("a", version, "z");
+    unreadable["data"] = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    unreadable
+}
+
+#[tokio::test(start_paused = true)]
+async fn w8_what_cannot_be_read_at_the_start_is_not_taken_for_missing() {
+    let (mut server, client) = scripted();
+    let (config, mut calls) = recording(config());
+    let watcher = SingleWatcher::start(&client, config).unwrap();
+    for _ in 0..2 {
+        server.list().await.items("10", &[unreadable("7")]);
+    }
+    let stream = server.watch("10").await.stream();
+    stream.bookmark("11");
+    let error = watcher.wait_for_sync(SOON).await.unwrap_err();
+    assert!(matches!(&error, SyncError::Deadline { .. }), "{error}");
+    assert!(error.to_string().contains("n/a cannot be read"), "{error}");
+    assert!(!watcher.is_synced() && calls.is_empty());
+    stream.event("MODIFIED", &config_map("a", "12", "x"));
+    assert_eq!(calls.recv().await, Some((true, some("12", "x"))));
+    watcher.wait_for_sync(SOON).await.unwrap();
+    assert!(watcher.status().last_error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn w8_what_could_not_be_read_at_the_start_is_known_once_it_is_gone() {
+    for gone_before_it_is_read_again in [false, true] {
+        let (mut server, client) = scripted();
+        let watcher = SingleWatcher::start(&client, config()).unwrap();
+        server.list().await.items("10", &[unreadable("7")]);
+        let (version, items) = if gone_before_it_is_read_again {
+            ("12", vec![])
+        } else {
+            ("10", vec![unreadable("7")])
+        };
+        server.list().await.items(version, &items);
+        let stream = server.watch("10").await.stream();
+        assert!(!watcher.is_synced());
+        stream.event("DELETED", &unreadable("12"));
+        watcher.wait_for_sync(SOON).await.unwrap();
+        assert!(watcher.current().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w8_what_could_not_be_read_at_the_start_is_known_after_a_list_that_can_be() {
+    let (mut server, client) = scripted();
+    let watcher = SingleWatcher::start(&client, config()).unwrap();
+    for _ in 0..2 {
+        server.list().await.items("10", &[unreadable("7")]);
+    }
+    let stream = server.watch("10").await.stream();
+    stream.event("ERROR", &status(410, "Expired"));
+    server
+        .list()
+        .await
+        .items("20", &[config_map("a", "15", "x")]);
+    watcher.wait_for_sync(SOON).await.unwrap();
+    assert_eq!(row(watcher.current().as_ref()), some("15", "x"));
 }
