@@ -38,7 +38,7 @@ use error::Reason;
 use symbols::Symbol;
 
 /// The most levels of arrays and maps in an object. It is what `serde_json` reads, so whatever comes out of an object can be
-/// read again; API servers refuse deeper ones long before.
+/// read again. API servers take deeper ones where a schema leaves a field free; such an object cannot be read here.
 pub const MAX_DEPTH: usize = 127;
 
 /// The most bytes of JSON text that are read as one object: twenty times what etcd takes by default, so that only a

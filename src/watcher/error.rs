@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::reflector::LIST;
 use crate::client::ClientError;
 use crate::resource::Gvr;
 
@@ -98,6 +99,12 @@ impl Problem {
             _ => false,
         }
     }
+
+    /// Whether the server takes the request for one that it will never understand.
+    fn is_invalid(&self) -> bool {
+        let code = self.client_error().and_then(ClientError::code);
+        matches!(code, Some(400 | 422))
+    }
 }
 
 impl Inner {
@@ -132,10 +139,10 @@ impl WatchError {
         }))
     }
 
-    /// Whether the server refused for a reason that waiting does not mend: no permission, no such resource, or a
-    /// namespace for a cluster-scoped one.
+    /// Whether the server refused for a reason that waiting does not mend: no permission, no such resource, a namespace for
+    /// a cluster-scoped one, or a selector that it does not take.
     pub fn is_refusal(&self) -> bool {
-        self.0.problem.is_refusal()
+        self.0.problem.is_refusal() || self.0.operation == LIST && self.0.problem.is_invalid()
     }
 
     /// Whether the server forbade it.

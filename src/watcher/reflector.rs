@@ -32,6 +32,7 @@ use kube::client::Body;
 use tokio::time::Instant;
 
 pub(super) use backoff::Backoff;
+pub(super) use list::LIST;
 pub use machine::InitialList;
 pub(super) use request::Target;
 

@@ -12,7 +12,11 @@ use super::{BODY_STALL, Event, Reflector, Sink, Stop, next_chunk};
 use crate::resource::{ObjectRef, compare_resource_versions};
 use crate::watcher::error::Problem;
 
-const LIST: &str = "list";
+/// A list, or its first page: its refusal is about what is watched.
+pub(in crate::watcher) const LIST: &str = "list";
+
+/// A further page, which is refused for its token, too.
+const FURTHER_PAGE: &str = "further page of a list";
 
 /// How often a page with an object that has no name is read again, before it is taken as it is: nobody knows which
 /// object that is, so that nothing can be taken for deleted.
@@ -30,8 +34,9 @@ impl<K: Sink> Reflector<K> {
         if token.is_none() {
             self.asked.begin();
         }
+        let operation = if token.is_none() { LIST } else { FURTHER_PAGE };
         let envelope = self
-            .page(LIST, self.target.list(token.as_deref(), limit))
+            .page(operation, self.target.list(token.as_deref(), limit))
             .await?;
         let version = envelope.version().to_owned();
         let token = envelope.token().map(str::to_owned);

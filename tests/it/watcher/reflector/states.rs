@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{SOON, content, paged, rows, watching};
-use crate::scripted::{config_map, scripted, status};
+use crate::scripted::{config_map, list, scripted, status};
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_lists_but_lets_nobody_watch_is_reported_as_one_state() {
@@ -110,4 +110,35 @@ async fn a_forbidden_watch_fails_the_wait_at_once_and_heals_when_granted() {
     server.list().await.items("5", &[]);
     server.watch("5").await;
     watcher.wait_for_sync(SOON).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn w9_a_selector_that_the_server_does_not_take_fails_the_wait_at_once() {
+    for (code, reason) in [(400, "BadRequest"), (422, "Invalid")] {
+        let (mut server, client) = scripted();
+        let watcher = Watcher::start(&client, paged().label_selector("a=b")).unwrap();
+        let begun = Instant::now();
+        let (waited, ()) = tokio::join!(watcher.wait_for_sync(SOON), async {
+            server.list().await.refuse(code, reason);
+        });
+        let error = waited.unwrap_err();
+        assert!(matches!(error, SyncError::Refused(_)), "{error}");
+        assert!(begun.elapsed() < SOON);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_page_that_is_refused_is_no_refusal_of_the_watch() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged()).unwrap();
+    let (waited, ()) = tokio::join!(watcher.wait_for_sync(SOON), async {
+        let first = list("10", Some("next"), &[config_map("a", "1", "x")]);
+        server.list().await.json(200, &first);
+        server.list().await.refuse(400, "BadRequest");
+        server
+            .list()
+            .await
+            .items("11", &[config_map("a", "1", "x")]);
+    });
+    waited.unwrap();
 }
