@@ -31,6 +31,7 @@ use crate::object::{DecodeError, DecodeOptions, Mask, Object};
 pub struct Record {
     object: Object,
     keys: Keys,
+    altered: bool,
 }
 
 /// One object as it comes out of the indexer.
@@ -68,13 +69,34 @@ impl Record {
     /// A record of an object as it is, keyed by these indexes.
     pub fn new(object: Object, indexes: &IndexSet) -> Self {
         let keys = indexes.keys(&object);
-        Self { object, keys }
+        Self::from_parts(object, keys)
     }
 
     /// A record of what was already indexed. The keys have to be the object's own under the indexes of the store that
     /// takes the record: a store may read them from the object again.
     pub fn from_parts(object: Object, keys: Keys) -> Self {
-        Self { object, keys }
+        Self {
+            object,
+            keys,
+            altered: false,
+        }
+    }
+
+    /// Says that the content or the keys are not those that are stored, whatever uid and version say: a server that was
+    /// restored from a backup gives versions anew.
+    #[must_use]
+    pub fn altered(self) -> Self {
+        self.with_altered(true)
+    }
+
+    pub(crate) fn with_altered(mut self, altered: bool) -> Self {
+        self.altered = altered;
+        self
+    }
+
+    /// Whether it was said that this is not what is stored under the same uid and version.
+    pub fn is_altered(&self) -> bool {
+        self.altered
     }
 
     /// The object, without ignored fields.
@@ -199,7 +221,7 @@ impl Indexer {
             object.without(&self.late)
         };
         Indexed {
-            record: Record { object, keys },
+            record: Record::from_parts(object, keys),
             selected,
         }
     }

@@ -103,7 +103,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes the records the whole content of a scope: takes in, replaces and drops what differs, and returns just that.
     ///
-    /// An object whose uid and resource version are unchanged keeps its stored value. No reader sees a part of it done.
+    /// An object whose uid and resource version are unchanged keeps its stored value, unless its record says that it is
+    /// another one ([`Record::is_altered`]). No reader sees a part of it done.
     /// Of two records with one name the later wins; records outside of the scope are taken in all the same.
     ///
     /// # Errors
@@ -239,8 +240,13 @@ impl Scope {
     pub fn contains(&self, reference: &ObjectRef) -> bool {
         match self {
             Self::All => true,
-            Self::Namespace(namespace) => reference.namespace() == Some(namespace),
+            Self::Namespace(_) => self.covers((reference.namespace().unwrap_or_default(), "")),
         }
+    }
+
+    /// A scope without objects, since no namespace has an empty name: what replaces it is taken in, and nothing is dropped.
+    pub(crate) fn nothing() -> Self {
+        Self::Namespace("".into())
     }
 
     /// The same by namespace, empty if there is none, and name.

@@ -354,10 +354,12 @@ impl CachedStore {
         }
     }
 
-    /// What to keep of a record. A version that is kept already stays what it is.
+    /// What to keep of a record. A version that is kept already stays what it is, unless it was altered.
     fn keep(&self, record: Record) -> Record {
         let generation = match self.current(&record.object().reference()) {
-            Some(kept) if kept.is_version_of(record.object()) => kept.generation(),
+            Some(kept) if kept.is_version_of(record.object()) && !record.is_altered() => {
+                kept.generation()
+            }
             _ => self.generation.fetch_add(1, Ordering::Relaxed),
         };
         Kept::record(record, generation)
@@ -407,6 +409,7 @@ impl Store for CachedStore {
             .filter(|old| old.generation() != new.generation());
         let mut stays = false;
         if let Some(old) = &old
+            && !record.is_altered()
             && let Some(body) = self.bodies.get(&old.generation())
             && new.is_reached_by(body.object())
         {

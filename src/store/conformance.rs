@@ -11,6 +11,7 @@
 //! # });
 //! ```
 
+mod gathered;
 mod lookups;
 mod model;
 mod random;
@@ -79,6 +80,10 @@ pub async fn check<S: Store + ?Sized>(build: impl Fn(&StoreSchema, Server) -> Ar
     relist::a_relist_tells_the_differences(&build).await;
     relist::a_relist_covers_its_scope_only(&build).await;
     relist::a_relist_is_never_seen_half(&build).await;
+    relist::a_relist_takes_in_what_was_altered(&build).await;
+    gathered::what_is_kept_stays(&build).await;
+    gathered::a_digest_replaces_as_its_record_does(&build).await;
+    gathered::what_is_known_has_a_body_if_bodies_are_kept(&build).await;
     writes::writes_tell_what_was_there_and_are_counted(&build).await;
     for seed in 0..4 {
         check_random_operations(&build, seed, 150).await;

@@ -248,9 +248,10 @@ impl MemoryStore {
                 if let Some(word) = listed.get_mut(id as usize / 64) {
                     *word |= 1 << (id % 64);
                 }
-                if state
-                    .object(id)
-                    .is_some_and(|old| is_same_version(old, record.object()))
+                if !record.is_altered()
+                    && state
+                        .object(id)
+                        .is_some_and(|old| is_same_version(old, record.object()))
                 {
                     continue;
                 }
@@ -336,13 +337,16 @@ impl MemoryStore {
         }
     }
 
-    /// The resource version up to which the store shows everything, as far as its writer has said.
+    /// The resource version up to which the store shows everything, as far as its writer has said. Of a watch of several
+    /// namespaces it is the oldest that one of them has reached: one in which nothing happens moves with bookmarks only,
+    /// which servers send about once a minute.
     pub fn resource_version(&self) -> Option<String> {
         self.version.borrow().as_deref().map(str::to_owned)
     }
 
     /// Waits until the store shows everything up to a resource version, such as that of an object just written, so that
-    /// one reads one's own writes. Returns whether it does, which is false when the time is over first.
+    /// one reads one's own writes. Returns whether it does, which is false when the time is over first. How soon that is
+    /// known of several namespaces, [`MemoryStore::resource_version`] says.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.

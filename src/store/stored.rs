@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::indexer::{IndexSet, Keys};
+use crate::indexer::{IndexSet, Keys, Record};
 use crate::object::Object;
 use crate::resource::ObjectRef;
 
@@ -126,6 +126,15 @@ impl Stored {
             (KeySource::Derived(_), KeySource::Derived(_)) => true,
             _ => self.keys() == other.keys(),
         }
+    }
+
+    /// Whether a record of the whole object has this content and these keys.
+    pub(crate) fn has_content_of(&self, record: &Record) -> bool {
+        let same_content = match self.object() {
+            Some(object) => object.same_content(record.object()),
+            None => self.content_hash() == record.object().content_hash(),
+        };
+        same_content && self.keys() == *record.keys()
     }
 
     /// Whether an object is the same one in the same version: equal uid and resource version, both present.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use kubedex::indexer::{KeyRef, Record};
+use kubedex::indexer::{IndexSet, KeyRef, Record};
 use kubedex::store::{Difference, Scope, Store, StoreError, StoreSchema, Stored, conformance};
 use kubedex::{Object, ObjectRef};
 use tokio::sync::Mutex;
@@ -33,6 +33,11 @@ enum Fault {
     TellsUnchanged,
     RelistsEverything,
     DropsTheBucket,
+    KeepsWhatWasAltered,
+    DropsOutsiders,
+    SaysNothingIsKept,
+    DigestsWithoutKeys,
+    DeniesItsBodies,
 }
 
 impl SortedStore {
@@ -179,7 +184,11 @@ impl Store for SortedStore {
             let same = next
                 .get(reference)
                 .is_some_and(|old| stored(old).is_version_of(record.object()));
-            !same || self.fault == Fault::TellsUnchanged
+            if self.fault == Fault::DropsOutsiders && !scope.contains(reference) {
+                return false;
+            }
+            let altered = record.is_altered() && self.fault != Fault::KeepsWhatWasAltered;
+            !same || altered || self.fault == Fault::TellsUnchanged
         });
         for (reference, record) in listed {
             let current = stored(&record);
@@ -201,6 +210,24 @@ impl Store for SortedStore {
 
     fn known(&self, reference: &ObjectRef) -> Option<Stored> {
         self.known.lock().unwrap().get(reference).map(stored)
+    }
+
+    fn keeps_bodies(&self) -> bool {
+        self.fault != Fault::DeniesItsBodies
+    }
+
+    fn digest(&self, record: Record) -> Record {
+        if self.fault == Fault::DigestsWithoutKeys {
+            let other = IndexSet::new(["other"]).unwrap();
+            return Record::new(record.object().clone(), &other);
+        }
+        record
+    }
+
+    fn kept(&self, reference: &ObjectRef) -> Option<Record> {
+        let known = self.known(reference)?;
+        let kept = Record::from_parts(known.object()?.clone(), known.keys());
+        (self.fault != Fault::SaysNothingIsKept).then_some(kept)
     }
 
     fn len(&self) -> usize {
@@ -237,6 +264,11 @@ fn a_store_that_breaks_a_rule_fails_the_contract() {
         (Fault::TellsUnchanged, "just what is different"),
         (Fault::RelistsEverything, "namespace"),
         (Fault::DropsTheBucket, "S4"),
+        (Fault::KeepsWhatWasAltered, "altered"),
+        (Fault::DropsOutsiders, "outside"),
+        (Fault::SaysNothingIsKept, "under which record"),
+        (Fault::DigestsWithoutKeys, "digest"),
+        (Fault::DeniesItsBodies, "keeps bodies"),
     ] {
         let run = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -29,6 +29,7 @@ impl Kept {
 
     /// What to store of a record, which may be of a whole object or what was kept of one.
     pub(super) fn record(record: Record, generation: u64) -> Record {
+        let altered = record.is_altered();
         let (object, keys) = record.into_parts();
         // What was kept has no kind; whatever a server sends has one, and may have any other field.
         let kept_hash = || number(&object, CONTENT_HASH).filter(|_| object.kind().is_empty());
@@ -50,7 +51,7 @@ impl Kept {
         kept.insert(GENERATION.to_owned(), generation.into());
         // A part of an object is one, with a name like it.
         let kept = Object::from_value(&Value::Object(kept)).unwrap_or(object);
-        Record::from_parts(kept, keys)
+        Record::from_parts(kept, keys).with_altered(altered)
     }
 
     pub(super) fn reference(&self) -> ObjectRef {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Server, Subject, thing};
+use super::{Server, Subject, thing, valid};
 use crate::store::{Difference, Scope, Store, StoreSchema, Stored};
 
 /// What a relist said, one line each.
-fn told(differences: &[Difference]) -> Vec<String> {
+pub(super) fn told(differences: &[Difference]) -> Vec<String> {
     let mut told: Vec<_> = differences
         .iter()
         .map(|difference| {
@@ -145,7 +145,57 @@ pub(super) async fn a_relist_covers_its_scope_only<S: Store + ?Sized>(
             "one namespace's list leaves the other's objects"
         );
         assert_eq!(subject.names("", &["n"]).await, [""; 0]);
+        let outside = thing("m", "outside", 1, json!({}));
+        let record = subject.record(&outside);
+        subject.server.put(record.object().clone());
+        let scope = Scope::Namespace("n".into());
+        let differences = valid(subject.store.replace(&scope, vec![record]).await);
+        assert_eq!(
+            (differences.len(), subject.store.len()),
+            (1, count + 1),
+            "records outside of the scope are taken in"
+        );
     }
+}
+
+pub(super) async fn a_relist_takes_in_what_was_altered<S: Store + ?Sized>(
+    build: &impl Fn(&StoreSchema, Server) -> Arc<S>,
+) {
+    let subject = Subject::indexed(build, &["a"], &[]);
+    subject.put(&thing("n", "x", 1, json!({"a": "1"}))).await;
+    let record = subject.record(&thing("n", "x", 1, json!({"a": "2"})));
+    let differences = valid(
+        subject
+            .store
+            .replace(&Scope::All, vec![record.clone()])
+            .await,
+    );
+    assert!(
+        differences.is_empty(),
+        "an unchanged version keeps its stored value"
+    );
+    subject.server.put(record.object().clone());
+    let differences = valid(
+        subject
+            .store
+            .replace(&Scope::All, vec![record.altered()])
+            .await,
+    );
+    assert_eq!(
+        told(&differences),
+        ["n/x n/x@1 n/x@1"],
+        "what is said to be altered is another one, whatever its version"
+    );
+    assert_eq!(
+        subject.names("", &["2"]).await,
+        ["n/x"],
+        "what is altered moved"
+    );
+    assert_eq!(
+        subject.names("", &["1"]).await,
+        [""; 0],
+        "what is altered moved"
+    );
 }
 
 pub(super) async fn a_relist_is_never_seen_half<S: Store + ?Sized>(
