@@ -329,7 +329,7 @@ impl<S: Store> WatcherConfig<S> {
     }
 
     /// Compares the store with the server this often, by a list at exactly the resource version that the store has
-    /// reached, and repairs and reports what differs. Off by default: nothing should ever differ, and each audit costs the
+    /// reached, and repairs and reports what differs, in version or content. Off by default: nothing should ever differ, and each audit costs the
     /// server a whole list. From one second to thirty days.
     pub fn audit(mut self, every: Duration) -> Self {
         self.audit = Some(every);

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use super::mutation::{Mutation, is_on};
 use super::reflector::{Event, Sink};
 use super::status::StatusCell;
@@ -18,6 +20,8 @@ use crate::store::{Difference, Scope, Store, StoreError, Stored};
 /// Where one reflector's events go.
 pub(super) struct Pipeline<S: ?Sized> {
     store: Arc<S>,
+    /// Set once the store was emptied of what it held before its watcher began, for all of the watcher's reflectors.
+    emptied: Arc<OnceCell<()>>,
     scope: Scope,
     /// Which of the watcher's reflectors this is.
     index: usize,
@@ -34,7 +38,11 @@ enum List {
     /// The first one; whether anything of it was stored.
     First { stored: bool },
     /// A later one.
-    Relist(HashMap<ObjectRef, Record>),
+    Relist {
+        records: HashMap<ObjectRef, Record>,
+        /// Whether an equal version may be of another content.
+        doubted: bool,
+    },
 }
 
 #[derive(Default)]
@@ -47,6 +55,7 @@ struct Unreadable {
 impl<S: Store + ?Sized> Pipeline<S> {
     pub(super) fn new(
         store: Arc<S>,
+        emptied: Arc<OnceCell<()>>,
         scope: Scope,
         index: usize,
         status: Arc<StatusCell>,
@@ -54,6 +63,7 @@ impl<S: Store + ?Sized> Pipeline<S> {
     ) -> Self {
         Self {
             store,
+            emptied,
             scope,
             index,
             status,
@@ -63,19 +73,29 @@ impl<S: Store + ?Sized> Pipeline<S> {
         }
     }
 
-    async fn init(&mut self) -> Result<(), StoreError> {
+    async fn init(&mut self, doubted: bool) -> Result<(), StoreError> {
         self.unreadable = Unreadable::default();
         match &mut self.list {
-            // What a store held before its watcher began is nobody's knowledge.
-            List::First { stored: false } => {
-                if self.status.has_one_scope() && !self.store.is_empty() {
-                    self.store.clear().await?;
-                }
-            }
+            List::First { stored: false } => self.empty_store().await?,
             List::First { .. } if is_on(Mutation::VoidListKept) => {}
-            List::Relist(_) if is_on(Mutation::PartialListKept) => {}
-            list => *list = List::Relist(HashMap::new()),
+            List::Relist { .. } if is_on(Mutation::PartialListKept) => {}
+            list => {
+                let records = HashMap::new();
+                *list = List::Relist { records, doubted };
+            }
         }
+        Ok(())
+    }
+
+    /// What a store held before its watcher began is nobody's knowledge.
+    async fn empty_store(&self) -> Result<(), StoreError> {
+        let empty = || async {
+            if self.store.is_empty() {
+                return Ok(());
+            }
+            self.store.clear().await
+        };
+        self.emptied.get_or_try_init(empty).await?;
         Ok(())
     }
 
@@ -90,8 +110,9 @@ impl<S: Store + ?Sized> Pipeline<S> {
                 *stored = true;
                 self.store_record(indexed.record).await
             }
-            List::Relist(records) => {
-                records.insert(reference, gathered(&*self.store, indexed.record));
+            List::Relist { records, doubted } => {
+                let record = gathered(&*self.store, indexed.record, *doubted);
+                records.insert(reference, record);
                 Ok(())
             }
             List::Idle => Ok(()),
@@ -103,7 +124,7 @@ impl<S: Store + ?Sized> Pipeline<S> {
         self.unreadable.named.remove(reference);
         match &mut self.list {
             List::First { .. } => return self.drop_object(reference, None).await,
-            List::Relist(records) => {
+            List::Relist { records, .. } => {
                 records.remove(reference);
             }
             List::Idle => {}
@@ -123,30 +144,25 @@ impl<S: Store + ?Sized> Pipeline<S> {
     /// Swaps the list in; tells and returns what differed from what was stored, of a list that is not the first.
     async fn init_done(&mut self) -> Result<Vec<Difference>, StoreError> {
         let Unreadable { named, nameless } = std::mem::take(&mut self.unreadable);
-        match std::mem::replace(&mut self.list, List::Idle) {
-            List::Relist(mut records) if !nameless && !is_on(Mutation::RelistKeepsDeleted) => {
-                for reference in named {
-                    if let Some(kept) = self.store.kept(&reference) {
-                        records.entry(reference).or_insert(kept);
-                    }
-                }
-                let differences = self
-                    .store
-                    .replace(&self.scope, records.into_values().collect())
-                    .await?;
-                if !is_on(Mutation::RelistNotTold) {
-                    self.tell(&differences);
-                }
-                return Ok(differences);
+        let List::Relist { mut records, .. } = std::mem::replace(&mut self.list, List::Idle) else {
+            return Ok(Vec::new());
+        };
+        for reference in named {
+            if let Some(kept) = self.store.kept(&reference) {
+                records.entry(reference).or_insert(kept);
             }
-            List::Relist(records) => {
-                for record in records.into_values() {
-                    self.store_record(record).await?;
-                }
-            }
-            List::First { .. } | List::Idle => {}
         }
-        Ok(Vec::new())
+        let scope = if nameless || is_on(Mutation::RelistKeepsDeleted) {
+            Scope::nothing()
+        } else {
+            self.scope.clone()
+        };
+        let records = records.into_values().collect();
+        let differences = self.store.replace(&scope, records).await?;
+        if !is_on(Mutation::RelistNotTold) {
+            self.tell(&differences);
+        }
+        Ok(differences)
     }
 
     async fn apply(&mut self, indexed: Indexed) -> Result<(), StoreError> {
@@ -200,19 +216,28 @@ impl<S: Store + ?Sized> Pipeline<S> {
 }
 
 /// What to gather of a record just read: the stored object in place of an equal one, so that a relist that finds little
-/// changed takes little memory, and no more than the store needs of another.
-fn gathered<S: Store + ?Sized>(store: &S, record: Record) -> Record {
+/// changed takes little memory, and no more than the store needs of another. `doubted`: whether an equal version does not
+/// make it equal.
+fn gathered<S: Store + ?Sized>(store: &S, record: Record, doubted: bool) -> Record {
+    let reference = record.object().reference();
     let is_version_of = |kept: &Record, object: &Object| {
         let kept = kept.object();
         kept.resource_version().is_some()
             && kept.resource_version() == object.resource_version()
             && kept.uid() == object.uid()
     };
-    match store.kept(&record.object().reference()) {
-        Some(kept)
-            if is_version_of(&kept, record.object()) || is_on(Mutation::RelistKeepsOldState) =>
-        {
-            kept
+    let is_altered = |record: &Record| {
+        let known = store.known(&reference);
+        doubted && known.is_some_and(|known| !known.has_content_of(record))
+    };
+    match store.kept(&reference) {
+        Some(kept) if is_on(Mutation::RelistKeepsOldState) => kept,
+        Some(kept) if is_version_of(&kept, record.object()) => {
+            if is_altered(&record) {
+                store.digest(record).altered()
+            } else {
+                kept
+            }
         }
         _ => store.digest(record),
     }
@@ -221,7 +246,7 @@ fn gathered<S: Store + ?Sized>(store: &S, record: Record) -> Record {
 impl<S: Store + ?Sized> Sink for Pipeline<S> {
     async fn accept(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
-            Event::Init => self.init().await,
+            Event::Init { doubted } => self.init(doubted).await,
             Event::InitApply(indexed) => self.init_apply(indexed).await,
             Event::InitDelete(reference) => self.init_drop(&reference).await,
             Event::InitUnreadable(reference) => {
@@ -248,24 +273,27 @@ impl<S: Store + ?Sized> Sink for Pipeline<S> {
     }
 
     fn synced(&mut self, version: &str) {
+        let is_first = self.status.listed(self.index, version);
         self.note_version(version);
-        if self.status.listed(self.index, version) {
+        if is_first {
             self.subscribers.synced(self.store.len());
             self.status.synced();
         }
     }
 
     fn reached(&mut self, version: &str) {
-        self.note_version(version);
         self.status.progressed(self.index, version);
+        self.note_version(version);
     }
 }
 
 impl<S: Store + ?Sized> Pipeline<S> {
-    /// Notes in the store how far it is, unless it has several scopes: then there is no one version.
+    /// Notes in the store how far it is: of several scopes, as far as the last of them.
     fn note_version(&self, version: &str) {
         if self.status.has_one_scope() {
             self.store.set_resource_version(version);
+        } else if let Some(version) = self.status.reached_by_all() {
+            self.store.set_resource_version(&version);
         }
     }
 }

@@ -59,7 +59,10 @@ const EVENTS_WITHOUT_PAUSE: u8 = 32;
 #[derive(Debug)]
 pub(super) enum Event {
     /// A list begins; what was handed on of an unfinished one is void.
-    Init,
+    Init {
+        /// Whether versions are in doubt, so that what is stored of an object may be another content of the same version.
+        doubted: bool,
+    },
     /// An object of the list.
     InitApply(Indexed),
     /// An object of the list was deleted while the list was streamed.
@@ -325,7 +328,8 @@ impl<K: Sink> Reflector<K> {
         self.unread.clear();
         self.unread_due = None;
         self.reread_listed = 0;
-        self.accept(operation, Event::Init).await
+        let doubted = self.machine.believes_old_lists();
+        self.accept(operation, Event::Init { doubted }).await
     }
 
     /// Hands an event on.

@@ -1,5 +1,6 @@
 //! How a watcher is doing, for its user to read and await. Logs each state once, when it begins.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::{SyncError, WatchError};
+use crate::resource::compare_resource_versions;
 use crate::store::Difference;
 
 /// Whether a watcher hears of changes.
@@ -101,6 +103,15 @@ fn overlay(status: &mut Status, scopes: &[Scope]) {
         }
         other => other,
     };
+}
+
+/// The older one of two versions.
+fn older<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
+    match compare_resource_versions(one, other) {
+        Some(Ordering::Greater) => Some(other),
+        Some(_) => Some(one),
+        None => (one == other).then_some(one),
+    }
 }
 
 /// The status of one watcher, written by its task.
@@ -278,6 +289,18 @@ impl StatusCell {
     /// Whether the initial sync of the whole watcher is complete.
     pub(super) fn is_synced(&self) -> bool {
         self.status.borrow().synced
+    }
+
+    /// The version that all scopes have reached; `None` before each has a complete list, and of versions that cannot be
+    /// compared.
+    pub(super) fn reached_by_all(&self) -> Option<String> {
+        let scopes = self.scopes.lock();
+        let mut versions = scopes
+            .iter()
+            .map(|scope| scope.version.as_deref().filter(|_| scope.synced));
+        let first = versions.next()??;
+        let least = versions.try_fold(first, |least, version| older(least, version?));
+        least.map(str::to_owned)
     }
 
     /// Whether one reflector is all there is.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::callback::Callbacks;
@@ -149,6 +150,7 @@ impl<S: Store> Watch<S> {
             &mut self.random,
         )
         .await;
+        let emptied = Arc::new(OnceCell::new());
         let reflectors = std::mem::take(&mut self.targets)
             .into_iter()
             .enumerate()
@@ -159,6 +161,7 @@ impl<S: Store> Watch<S> {
                     .map_or(Scope::All, |namespace| Scope::Namespace(namespace.into()));
                 let sink = Pipeline::new(
                     Arc::clone(&self.store),
+                    Arc::clone(&emptied),
                     scope,
                     index,
                     Arc::clone(&self.status),

@@ -4,5 +4,6 @@ mod delivery;
 mod diagnose;
 mod found;
 mod lifecycle;
+mod namespaces;
 mod reflector;
 mod relist;

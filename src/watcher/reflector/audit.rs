@@ -53,7 +53,7 @@ impl<K: Sink> Reflector<K> {
     }
 
     async fn audit_list(&mut self) -> Result<(), Stop> {
-        self.accept(AUDIT, Event::Init).await?;
+        self.accept(AUDIT, Event::Init { doubted: true }).await?;
         let version = self.machine.version().to_owned();
         let mut token: Option<String> = None;
         for _ in 0..MOST_PAGES {

@@ -71,7 +71,7 @@ impl SingleSink {
 impl Sink for SingleSink {
     async fn accept(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
-            Event::Init => (self.listed, self.unreadable) = (None, false),
+            Event::Init { .. } => (self.listed, self.unreadable) = (None, false),
             Event::InitApply(indexed) => {
                 if let Some(object) = self.ours(indexed) {
                     (self.listed, self.unreadable) = (Some(object), false);

@@ -249,3 +249,35 @@ async fn r13_a_deletion_names_what_was_stored_even_if_another_of_its_name_came_u
     stream.event("DELETED", &other("b", "14"));
     assert_eq!(uids_told("b").await, (Some("uid-b".to_owned()), None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn r14_a_body_is_not_kept_for_a_version_that_a_restored_server_gave_anew() {
+    let before = ["a", "b"].map(|name| config_map(name, "9", "x"));
+    let (mut server, watcher, stream) = by_content(&before).await;
+    let store = watcher.store();
+    let (read, ()) = tokio::join!(store.list(), async {
+        for before in &before {
+            server.next().await.json(200, before);
+        }
+    });
+    assert_eq!(read.unwrap().len(), 2);
+    stream.event("ERROR", &status(410, "Expired"));
+    let restored = [config_map("a", "9", "another"), before[1].clone()];
+    for _ in 0..4 {
+        server.list().await.items("9", &restored);
+    }
+    server.watch("9").await;
+    assert_eq!(store.references_by("k", ["another"]).unwrap(), [named("a")]);
+    assert_eq!(store.metrics().invalidations, 1);
+    let (read, ()) = tokio::join!(store.list(), async {
+        let call = server.next().await;
+        assert!(call.uri.ends_with("/a"), "{}", call.uri);
+        call.json(200, &restored[0]);
+    });
+    let contents: Vec<_> = read
+        .unwrap()
+        .iter()
+        .map(|body| body.get("data.k").unwrap().as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(contents, ["another", "x"]);
+}

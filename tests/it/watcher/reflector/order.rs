@@ -6,6 +6,8 @@ use futures::StreamExt as _;
 use kubedex::Watcher;
 use kubedex::watcher::ChangeKind;
 
+use serde_json::json;
+
 use super::{SOON, config, content, nested, paged, rows, settles, told, watching};
 use crate::scripted::{config_map, list, scripted, status};
 
@@ -193,4 +195,59 @@ async fn r14_a_list_before_one_that_broke_off_is_from_the_past_even_in_the_first
         watcher.wait_for_sync(SOON).await.unwrap();
         assert_eq!(content(&watcher), rows(&[("a", "25", "new")]));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r14_versions_that_a_restored_server_gave_anew_are_not_taken_for_the_old_states() {
+    let before = [config_map("a", "8", "x"), config_map("b", "9", "x")];
+    let (mut server, _client, watcher, stream) = watching(&before).await;
+    let mut changes = watcher.changes();
+    stream.event("ERROR", &status(410, "Expired"));
+    let restored = [config_map("a", "8", "another"), config_map("b", "9", "x")];
+    for _ in 0..4 {
+        server.list().await.items("9", &restored);
+    }
+    server.watch("9").await;
+    assert_eq!(
+        content(&watcher),
+        rows(&[("a", "8", "another"), ("b", "9", "x")])
+    );
+    let expected = (ChangeKind::Modified, "a".to_owned(), "uid-a".to_owned());
+    assert_eq!(told(&mut changes).await, [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r18_an_audit_finds_what_is_another_content_of_the_same_version() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged().audit(Duration::from_secs(60))).unwrap();
+    let before = [config_map("a", "1", "x"), config_map("b", "2", "x")];
+    server.list().await.items("10", &before);
+    let _stream = server.watch("10").await.stream();
+    let audited = [config_map("a", "1", "x"), config_map("b", "2", "y")];
+    server.list().await.items("10", &audited);
+    settles(&watcher, &[("a", "1", "x"), ("b", "2", "y")]).await;
+    let status = watcher.status();
+    assert_eq!((status.audits, status.audit_differences), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r18_an_audit_with_a_nameless_object_counts_what_else_it_finds() {
+    let (mut server, client) = scripted();
+    let watcher = Watcher::start(&client, paged().audit(Duration::from_secs(60))).unwrap();
+    let before = [config_map("a", "1", "x"), config_map("b", "2", "x")];
+    server.list().await.items("10", &before);
+    let _stream = server.watch("10").await.stream();
+    let audited = [
+        config_map("a", "9", "y"),
+        config_map("c", "8", "x"),
+        json!({"spec": {}}),
+    ];
+    // A page with a nameless object is read again before it is taken as it is: those audits are not made.
+    for _ in 0..4 {
+        server.list().await.items("10", &audited);
+    }
+    let expected = [("a", "9", "y"), ("b", "2", "x"), ("c", "8", "x")];
+    settles(&watcher, &expected).await;
+    let status = watcher.status();
+    assert_eq!((status.audits, status.audit_differences), (1, 2));
 }
