@@ -16,9 +16,9 @@ mod machine;
 mod mutant;
 mod request;
 mod reread;
+mod unread;
 mod watch;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -34,10 +34,11 @@ use tokio::time::Instant;
 pub(super) use backoff::Backoff;
 pub(super) use list::LIST;
 pub use machine::InitialList;
-pub(super) use request::Target;
+pub(super) use request::{Target, by_name};
 
 use self::answer::refusal_of;
 use self::machine::{Input, Machine, Outcome, Refusal, Step};
+use self::unread::Unread;
 use super::discovery;
 use super::error::{Problem, WatchError};
 use super::mutation::{Mutation, is_on};
@@ -122,15 +123,10 @@ pub(super) struct Reflector<K> {
     rediscover: bool,
     /// How many list attempts were given up in a row for an object without a name.
     nameless: u8,
-    /// Objects of which a list had a state that could not be read, and which were not read by themselves since, and those
-    /// of events that were put off.
-    unread: Vec<ObjectRef>,
-    /// When those are read if a watch goes on.
-    unread_due: Option<Instant>,
-    /// Which objects of events were read by themselves a short while ago, and when.
-    reread: HashMap<ObjectRef, Instant>,
-    /// How many objects of this list were read by themselves.
-    reread_listed: usize,
+    /// Objects that are to be read by themselves.
+    unread: Unread,
+    /// How many audits were left out in a row.
+    audits_left_out: u8,
     /// How many events were handed on without a pause.
     unpaused: u8,
     /// The newest version that was seen beside the watch: of an object or a deletion in a list, of an object read by itself,
@@ -202,7 +198,7 @@ impl<K: Sink> Reflector<K> {
             target,
             type_meta,
             indexer: setup.indexer,
-            machine: Machine::new(setup.initial_list),
+            machine: Machine::new(setup.initial_list, setup.watch_timeout),
             sink,
             status: setup.status,
             scope: setup.scope,
@@ -213,10 +209,8 @@ impl<K: Sink> Reflector<K> {
             wait_for_resource: setup.wait_for_resource,
             rediscover: false,
             nameless: 0,
-            unread: Vec::new(),
-            unread_due: None,
-            reread: HashMap::new(),
-            reread_listed: 0,
+            unread: Unread::default(),
+            audits_left_out: 0,
             unpaused: 0,
             ahead: None,
             fresh: true,
@@ -267,12 +261,8 @@ impl<K: Sink> Reflector<K> {
 
     /// Tells the machine what happened.
     async fn input(&mut self, input: Input) -> Result<(), Stop> {
-        let known = self.machine.streaming_refused();
         let input = mutant::understood(input, &self.machine);
         let outcome = self.machine.input(input, Instant::now(), self.random.f64());
-        if self.machine.streaming_refused() && !known {
-            self.client.note_streaming_refused(&self.target.gvr);
-        }
         match outcome {
             Outcome::Continue => Ok(()),
             Outcome::Next => Err(Stop::Over),
@@ -294,11 +284,14 @@ impl<K: Sink> Reflector<K> {
             );
             self.ahead = None;
         }
+        if self.machine.streaming_refused() {
+            self.client.note_streaming_refused(&self.target.gvr);
+        }
+        self.reread_unread(true).await?;
         self.accept("list", Event::InitDone).await?;
         self.sink.synced(&version);
         self.nameless = 0;
-        self.reread_unread().await?;
-        self.asked.answer();
+        self.answer();
         Ok(())
     }
 
@@ -325,9 +318,7 @@ impl<K: Sink> Reflector<K> {
             self.machine.has_seen(ahead);
         }
         self.fresh = false;
-        self.unread.clear();
-        self.unread_due = None;
-        self.reread_listed = 0;
+        self.unread.begin_list();
         let doubted = self.machine.believes_old_lists();
         self.accept(operation, Event::Init { doubted }).await
     }

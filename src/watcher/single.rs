@@ -29,7 +29,7 @@ use self::telling::Callbacks;
 use super::config::DEFAULT_PAGE_SIZE;
 use super::discovery;
 use super::error::{ConfigError, SyncError};
-use super::reflector::{Reflector, Setup, Target};
+use super::reflector::{Reflector, Setup, Target, by_name};
 use super::relist::{RelistError, Relists};
 use super::status::{Status, StatusCell};
 use super::task_handle::TaskHandle;
@@ -250,7 +250,7 @@ impl Work {
         let watch = async move {
             let _ending = Ending(Arc::clone(&self.status), Arc::clone(&self.relists));
             // What it holds ends with it, the sender of states among it.
-            stop.run_until_cancelled_owned(self.watch()).await;
+            stop.run_until_cancelled_owned(Box::pin(self.watch())).await;
         };
         join(Box::pin(watch), tell(callbacks, current, &status)).await;
     }
@@ -271,7 +271,7 @@ impl Work {
             gvr,
             namespace: reference.namespace().map(str::to_owned),
             label_selector: None,
-            field_selector: Some(config::by_name(reference.name())),
+            field_selector: Some(by_name(reference.name())),
             metadata_only: false,
             page_size: DEFAULT_PAGE_SIZE,
             one_object: true,

@@ -12,6 +12,9 @@ use crate::watcher::error::Problem;
 
 const AUDIT: &str = "audit";
 
+/// How many audits may be left out in a row before that is told.
+const AUDITS_LEFT_OUT: u8 = 3;
+
 impl<K: Sink> Reflector<K> {
     /// When the next audit is due.
     pub(super) fn audit_due(&mut self) -> Option<Instant> {
@@ -22,19 +25,37 @@ impl<K: Sink> Reflector<K> {
     /// Makes an audit. One that cannot be made, most likely because the server no longer has that version, is left for
     /// the next time; only what the store cannot take, and a version that lies in the server's future, are faults.
     pub(super) async fn run_audit(&mut self) -> Result<(), Stop> {
-        self.audit_due = self.audit.map(|every| Instant::now() + every);
+        // What was refused is known to be missing, and no difference.
+        self.unread.reopened();
+        self.reread_unread(false).await?;
         let ahead = self
             .ahead
             .as_deref()
             .and_then(|ahead| compare_resource_versions(ahead, self.machine.version()));
-        if ahead == Some(Ordering::Greater) || !self.unread.is_empty() {
+        let outcome = if ahead == Some(Ordering::Greater) || !self.unread.is_settled() {
             // Some objects were read by themselves and are newer than the watch, or are still to be read.
-            return Ok(());
-        }
+            self.audits_left_out = self.audits_left_out.saturating_add(1);
+            if self.audits_left_out == AUDITS_LEFT_OUT {
+                tracing::warn!(
+                    watcher = self.status.watcher(),
+                    "no audit for {AUDITS_LEFT_OUT} times: some objects are still to be read by themselves"
+                );
+            }
+            Ok(())
+        } else {
+            self.audits_left_out = 0;
+            self.make_audit().await
+        };
+        // From its end: one that takes longer than the time between two must not leave the watch unread.
+        self.audit_due = self.audit.map(|every| Instant::now() + every);
+        outcome
+    }
+
+    async fn make_audit(&mut self) -> Result<(), Stop> {
         match self.audit_list().await {
             Ok(()) => {
                 self.accept(AUDIT, Event::AuditDone).await?;
-                self.reread_unread().await
+                self.reread_unread(false).await
             }
             Err(Stop::Fault(fault)) => match fault.input {
                 Input::NotStored => Err(Stop::Fault(fault)),
@@ -44,7 +65,7 @@ impl<K: Sink> Reflector<K> {
                 _ => {
                     tracing::debug!(watcher = self.status.watcher(), problem = %fault.problem, "no audit this time");
                     // What it left to be read is void, too; there was none before it.
-                    self.unread.clear();
+                    self.unread.abandon();
                     self.accept(AUDIT, Event::InitAbort).await
                 }
             },

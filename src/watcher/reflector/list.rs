@@ -22,11 +22,6 @@ const FURTHER_PAGE: &str = "further page of a list";
 /// object that is, so that nothing can be taken for deleted.
 const NAMELESS_ATTEMPTS: u8 = 3;
 
-/// How many objects that a list has, but which cannot be read, are read again by themselves once it is complete. Those of
-/// events that are put off count among them. So many are read while a list is streamed, and by events within the time that
-/// others are put off for.
-pub(super) const MOST_UNREAD: usize = 100;
-
 impl<K: Sink> Reflector<K> {
     /// Reads one page.
     pub(super) async fn list(&mut self, token: Option<String>, limit: bool) -> Result<(), Stop> {
@@ -40,17 +35,18 @@ impl<K: Sink> Reflector<K> {
             .await?;
         let version = envelope.version().to_owned();
         let token = envelope.token().map(str::to_owned);
-        if token.is_none() {
-            self.check_age(
-                LIST,
-                &version,
-                Input::Page {
-                    version: version.clone(),
-                    token: None,
-                },
-            )?;
+        let problem = match &token {
+            None => self.stale(&version),
+            Some(token) => self.machine.has_no_end(token).then(|| Problem::Foreign {
+                expected: "list with an end".to_owned(),
+                found: "one that goes on and on".to_owned(),
+            }),
+        };
+        let input = Input::Page { version, token };
+        match problem {
+            Some(problem) => Err(Stop::fault(LIST, problem, input)),
+            None => self.input(input).await,
         }
-        self.input(Input::Page { version, token }).await
     }
 
     /// Hands the items of one page on; what is around them is left.
@@ -120,19 +116,14 @@ impl<K: Sink> Reflector<K> {
         self.accept(operation, event).await
     }
 
-    /// Puts an object off until the list is complete.
+    /// Puts an object off until the list is at its end.
     pub(super) fn leave_unread(
         &mut self,
         operation: &'static str,
         reference: &ObjectRef,
         reason: String,
     ) {
-        if self.unread.contains(reference) {
-            return;
-        }
-        if self.unread.len() < MOST_UNREAD {
-            self.unread.push(reference.clone());
-        } else {
+        if !self.unread.leave(reference) {
             self.report_unreadable(operation, &reference.to_string(), reason);
         }
     }
@@ -150,22 +141,12 @@ impl<K: Sink> Reflector<K> {
     }
 
     /// A complete list that is older than what was seen is a fault; how often, the machine decides.
-    pub(super) fn check_age(
-        &self,
-        operation: &'static str,
-        version: &str,
-        input: Input,
-    ) -> Result<(), Stop> {
+    pub(super) fn stale(&self, version: &str) -> Option<Problem> {
         let seen = self.machine.version();
-        if compare_resource_versions(version, seen) == Some(Ordering::Less)
-            && !self.machine.believes_old_lists()
-        {
-            let problem = Problem::Stale {
-                listed: version.to_owned(),
-                seen: seen.to_owned(),
-            };
-            return Err(Stop::fault(operation, problem, input));
-        }
-        Ok(())
+        let is_older = compare_resource_versions(version, seen) == Some(Ordering::Less);
+        (is_older && !self.machine.believes_old_lists()).then(|| Problem::Stale {
+            listed: version.to_owned(),
+            seen: seen.to_owned(),
+        })
     }
 }

@@ -25,7 +25,7 @@ use super::backoff::Backoff;
 use crate::resource::compare_resource_versions;
 use crate::watcher::mutation::{Mutation, is_on};
 
-/// A watch that lasted this long counts as progress even if nothing happened on it.
+/// A watch that lasted this long, or half the time that was asked for, counts as progress even if nothing happened on it.
 const STAYED_UP: Duration = Duration::from_secs(10);
 
 /// How often a list older than what was already seen is asked again before it is taken for the truth.
@@ -37,9 +37,12 @@ const FUTURE_REFUSALS: u8 = 3;
 /// How often a streaming list may break off before a paged one is tried instead.
 const BROKEN_STREAMS: u8 = 3;
 
+/// How often a list without a limit may fail before one in pages, or a streaming one, is tried again: a server may be able to
+/// give that only.
+const FAILED_WHOLE_LISTS: u8 = 2;
+
 /// How many pages a list may have. A server that gives ever new tokens is not followed further: the list is then begun anew
-/// without a limit, after a wait, as is one of more objects than this times the page size. A server that gives tokens even
-/// so is followed as far again, still without a limit, and so on.
+/// without a limit, after a wait, as is one of more objects than this times the page size.
 pub(super) const MOST_PAGES: u32 = 10_000;
 
 /// How the initial list is read.
@@ -174,11 +177,18 @@ pub(super) struct Machine {
     stale_lists: u8,
     future_refusals: u8,
     broken_streams: u8,
+    /// How many lists without a limit failed in a row.
+    failed_whole_lists: u8,
     streaming_refused: bool,
+    /// Whether a streaming list was complete once.
+    streamed: bool,
+    /// How long a watch must last to count as progress.
+    stayed_up: Duration,
 }
 
 impl Machine {
-    pub(super) fn new(strategy: InitialList) -> Self {
+    /// `watch_timeout` is the least time that a watch is asked to last.
+    pub(super) fn new(strategy: InitialList, watch_timeout: Duration) -> Self {
         let mut machine = Self {
             strategy,
             phase: Phase::Stream,
@@ -194,7 +204,10 @@ impl Machine {
             stale_lists: 0,
             future_refusals: 0,
             broken_streams: 0,
+            failed_whole_lists: 0,
             streaming_refused: false,
+            streamed: false,
+            stayed_up: STAYED_UP.min(watch_timeout / 2),
         };
         machine.phase = machine.first_phase();
         machine
@@ -230,7 +243,25 @@ impl Machine {
         self.stale_lists >= STALE_LISTS || is_on(Mutation::StaleListBelieved)
     }
 
-    /// Whether a streaming list was refused, for others of the same resource to know.
+    /// Whether a page that goes on with this token begins the list anew: the server gives the same page again and again, or
+    /// ever new ones.
+    pub(super) fn has_no_end(&self, next: &str) -> bool {
+        match &self.phase {
+            Phase::List { token, .. } => {
+                token.as_deref() == Some(next) || (token.is_some() && self.pages + 1 >= MOST_PAGES)
+            }
+            Phase::Stream | Phase::Watch => false,
+        }
+    }
+
+    /// Whether a bookmark of this version is older than what was seen on this watch.
+    pub(super) fn goes_back(&self, version: &str) -> bool {
+        self.is_watching()
+            && compare_resource_versions(version, &self.version) == Some(Ordering::Less)
+    }
+
+    /// Whether a streaming list was refused, for others of the same resource to know once a list in pages is complete: then it
+    /// was not the request as such.
     pub(super) fn streaming_refused(&self) -> bool {
         self.streaming_refused
     }
@@ -279,15 +310,30 @@ impl Machine {
         jitter: f64,
     ) -> Outcome {
         let continued = token.is_some();
+        let has_no_end = match &input {
+            Input::Page { token, .. } => token.as_ref().is_some_and(|next| self.has_no_end(next)),
+            _ => false,
+        };
         if let Input::Page { .. } = input {
             self.pages = if continued { self.pages + 1 } else { 1 };
         }
+        let is_failure = !matches!(input, Input::Page { .. } | Input::ListWanted);
+        if !limit && (has_no_end || (is_failure && !continued)) {
+            self.failed_whole_lists = self.failed_whole_lists.saturating_add(1);
+            if self.failed_whole_lists >= FAILED_WHOLE_LISTS {
+                self.failed_whole_lists = 0;
+                let retry_after = match input {
+                    Input::Refused(refusal) => refusal.retry_after,
+                    _ => None,
+                };
+                self.wait = Some(self.list_backoff.fail(jitter, retry_after));
+                self.phase = self.first_phase();
+                return Outcome::Restart;
+            }
+        }
         match input {
             Input::ListWanted => Outcome::Continue,
-            Input::Page {
-                token: Some(next), ..
-            } if Some(&next) == token || self.pages >= MOST_PAGES => {
-                // A server that gives the same page again and again, or ever new ones, is not asked for pages.
+            Input::Page { .. } if has_no_end => {
                 self.wait = Some(self.list_backoff.fail(jitter, None));
                 self.phase = Phase::List {
                     token: None,
@@ -354,12 +400,12 @@ impl Machine {
                 return Outcome::Continue;
             }
             Input::InitialEventsEnd { version } => return self.complete(version, jitter),
-            Input::NoProgress => self.streaming_refused = true,
-            Input::Refused(refusal) if refusal.rejects_parameters() => {
-                self.streaming_refused = true;
-            }
+            // A server that could do it before is ailing, or one of several: this time a list in pages will do.
+            Input::NoProgress => self.refused_stream(),
+            Input::Refused(refusal) if refusal.rejects_parameters() => self.refused_stream(),
             Input::Refused(refusal) => {
                 self.wait = Some(self.list_backoff.fail(jitter, refusal.retry_after));
+                self.broken_streams = self.broken_streams.saturating_add(1);
             }
             _ => {
                 self.wait = Some(self.list_backoff.fail(jitter, None));
@@ -368,6 +414,14 @@ impl Machine {
         }
         self.phase = self.first_phase();
         Outcome::Restart
+    }
+
+    fn refused_stream(&mut self) {
+        if self.streamed {
+            self.broken_streams = BROKEN_STREAMS;
+        } else {
+            self.streaming_refused = true;
+        }
     }
 
     fn watch_input(&mut self, input: Input, now: Instant, jitter: f64) -> Outcome {
@@ -385,7 +439,7 @@ impl Machine {
                 Outcome::Continue
             }
             Input::Bookmark { version } | Input::InitialEventsEnd { version } => {
-                if compare_resource_versions(&version, &self.version) == Some(Ordering::Less) {
+                if self.goes_back(&version) {
                     return self.relist(jitter, None);
                 }
                 self.version = version;
@@ -471,6 +525,8 @@ impl Machine {
         self.version = version;
         self.stale_lists = 0;
         self.broken_streams = 0;
+        self.failed_whole_lists = 0;
+        self.streamed |= self.phase == Phase::Stream;
         self.list_backoff.reset();
         self.phase = Phase::Watch;
         Outcome::Synced { went_back: stale }
@@ -495,7 +551,7 @@ impl Machine {
 
     fn stayed_up(&self, now: Instant) -> bool {
         self.opened
-            .is_some_and(|opened| now.saturating_duration_since(opened) >= STAYED_UP)
+            .is_some_and(|opened| now.saturating_duration_since(opened) >= self.stayed_up)
     }
 
     fn first_phase(&self) -> Phase {

@@ -85,7 +85,7 @@ impl Target {
 
     /// A list of one object by its name, under the same selectors.
     pub(super) fn list_one(&self, reference: &ObjectRef) -> Request<Body> {
-        let name = format!("metadata.name={}", reference.name());
+        let name = by_name(reference.name());
         let field_selector = match &self.field_selector {
             Some(selector) => format!("{selector},{name}"),
             None => name,
@@ -173,9 +173,22 @@ fn build(path: &str, query: &str, accept: HeaderValue, streaming: bool) -> Reque
     request
 }
 
+/// The field selector of one name.
+pub(in crate::watcher) fn by_name(name: &str) -> String {
+    let mut selector = String::from("metadata.name=");
+    for c in name.chars() {
+        if matches!(c, '\\' | ',' | '=') {
+            selector.push('\\');
+        }
+        selector.push(c);
+    }
+    selector
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selector::FieldSelector;
 
     fn target() -> Target {
         Target {
@@ -186,6 +199,15 @@ mod tests {
             metadata_only: false,
             page_size: 500,
             one_object: false,
+        }
+    }
+
+    #[test]
+    fn the_selector_of_a_name_selects_just_it() {
+        for name in ["web-0", "system:node", "a,b=c\\d"] {
+            let selector: FieldSelector = by_name(name).parse().unwrap();
+            assert_eq!(selector.terms().len(), 1);
+            assert_eq!(selector.terms()[0].value(), name);
         }
     }
 

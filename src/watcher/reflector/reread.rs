@@ -4,73 +4,64 @@
 //! found, and nothing but the permission to list is needed.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::answer::{Envelope, Identity, identify, refusal_of};
+use super::answer::{Envelope, identify, refusal_of};
 use super::framer::{FrameError, Items, MOST_PIECE, Piece};
-use super::list::MOST_UNREAD;
-use super::machine::Input;
+use super::unread::{Admission, Failure};
 use super::watch::Place;
-use super::{BODY_STALL, Event, Reflector, Sink, Stop};
+use super::{Event, Reflector, Sink, Stop, renew_credentials};
 use crate::client::{ClientError, read_body};
 use crate::indexer::Indexed;
 use crate::resource::{ObjectRef, compare_resource_versions};
-use crate::watcher::error::Problem;
 
 const REREAD: &str = "reading one object";
 
-/// An object whose events cannot be read is read by itself no more often than this, while there is room to put it off. What
-/// comes in between is put off, and the watch goes on; without room it is read at once.
-const REREAD_EVERY: Duration = Duration::from_secs(1);
+/// How long the answer about one object may take. The watch waits meanwhile.
+const REREAD_STALL: Duration = Duration::from_secs(10);
 
-enum Unread {
+/// Why an object was not read.
+enum Unreadable {
     /// The server refused, or was not reached.
     Request(ClientError),
     /// The answer is not about the object, or not of now: it broke off, or somebody else or a server that lags behind
     /// gave it.
     Answer(String),
-    /// The answer did not come to its end in time. Nobody may wait so long for one object after the other.
+    /// The answer did not come to its end in time.
     Stalled,
     /// It is the object, which cannot be read.
     Content(String),
 }
 
-impl Unread {
-    /// What to tell of it; `None` if the same request may succeed soon.
-    fn lasting(&self) -> Option<String> {
+impl Unreadable {
+    /// What it means for the object; `None` if it is what the server has.
+    fn failure(&self) -> Option<Failure> {
         match self {
             Self::Request(error) if error.code().is_none() || refusal_of(error).is_passing() => {
-                None
+                Some(Failure::Passing)
             }
-            Self::Stalled => None,
-            Self::Request(error) => Some(error.to_string()),
-            Self::Answer(reason) | Self::Content(reason) => Some(reason.clone()),
+            Self::Request(_) => Some(Failure::Refused),
+            Self::Answer(_) | Self::Stalled => Some(Failure::Useless),
+            Self::Content(_) => None,
         }
     }
+}
 
-    /// Ends the step for it, after an object could not be read for `reason`.
-    fn stop(self, reason: &str) -> Stop {
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request(error) => {
-                let code = error.code();
-                let input = code.map_or(Input::Failed, |_| Input::Refused(refusal_of(&error)));
-                Stop::fault(REREAD, Problem::Client(error), input)
-            }
-            Self::Stalled => {
-                let stalled = format!("{reason}; its answer did not end for {BODY_STALL:?}");
-                Stop::failed(REREAD, Problem::Broken(stalled))
-            }
-            Self::Answer(again) | Self::Content(again) => {
-                Stop::garbled(REREAD, format!("{reason}; {again}"))
-            }
+            Self::Request(error) => error.fmt(f),
+            Self::Answer(reason) | Self::Content(reason) => f.write_str(reason),
+            Self::Stalled => write!(f, "the answer did not end within {REREAD_STALL:?}"),
         }
     }
 }
 
 impl<K: Sink> Reflector<K> {
-    /// An event's object cannot be read, for `reason`: reads the object by itself.
+    /// An event's object cannot be read, for `reason`: reads the object by itself, now or soon.
     pub(super) async fn reread(
         &mut self,
         operation: &'static str,
@@ -88,117 +79,95 @@ impl<K: Sink> Reflector<K> {
             Place::Repeated => return Ok(()),
             Place::Disorder => return Err(self.disorder(operation)),
         }
-        if self.is_put_off(&reference) {
-            return self.applied(version).await;
-        }
-        match self.read_alone(&reference, &version).await {
-            Ok(Some(indexed)) => self.accept(operation, Event::Apply(indexed)).await?,
-            // The watch will tell of it in its place.
-            Ok(None) => {}
-            Err(Unread::Content(again)) => self.report_reread(&reference, &reason, &again),
-            // What the event told is still to be had: by the watch once more, or by a list.
-            Err(unread) => {
-                self.reread.remove(&reference);
-                return Err(unread.stop(&reason));
+        match self.unread.admit(&reference, Instant::now()) {
+            Admission::Now => match self.read_alone(&reference, &version).await {
+                Ok(Some(indexed)) => self.accept(operation, Event::Apply(indexed)).await?,
+                // The watch will tell of it in its place.
+                Ok(None) => {}
+                Err(why) => self.not_read_at_once(reference, &reason, &why).await,
+            },
+            Admission::Later => {}
+            Admission::NoRoom => {
+                self.report_unreadable(operation, &reference.to_string(), reason);
             }
         }
         self.applied(version).await
     }
 
-    /// As [`Reflector::reread`], for an event before the end of a streaming list.
-    pub(super) async fn reread_listed(
-        &mut self,
-        operation: &'static str,
-        json: &[u8],
-        reason: String,
-    ) -> Result<(), Stop> {
-        let Some(Identity { reference, version }) = identify(json) else {
-            return Err(Stop::garbled(operation, reason));
-        };
-        if self.reread_listed >= MOST_UNREAD {
-            self.report_unreadable(operation, &reference.to_string(), reason);
-            let unreadable = Event::InitUnreadable(Some(reference));
-            return self.accept(operation, unreadable).await;
-        }
-        self.reread_listed += 1;
-        let event = match self
-            .read_alone(&reference, &version.unwrap_or_default())
-            .await
-        {
-            Ok(Some(indexed)) => Event::InitApply(indexed),
-            Ok(None) => Event::InitUnreadable(Some(reference)),
-            Err(Unread::Content(again)) => {
-                self.report_reread(&reference, &reason, &again);
-                Event::InitUnreadable(Some(reference))
-            }
-            Err(unread) if unread.lasting().is_some() => {
-                self.leave_unread(operation, &reference, reason);
-                Event::InitUnreadable(Some(reference))
-            }
-            Err(unread) => return Err(unread.stop(&reason)),
-        };
-        self.accept(operation, event).await
-    }
-
-    /// Whether an object of an event is put off: it was read by itself a short while ago, or many were. There is room for so many
-    /// only; what finds none is read at once.
-    fn is_put_off(&mut self, reference: &ObjectRef) -> bool {
-        if self.unread_due.is_some() && self.unread.contains(reference) {
-            return true;
-        }
-        let now = Instant::now();
-        let is_recent = |at: &Instant| now.duration_since(*at) < REREAD_EVERY;
-        if !self.reread.get(reference).is_some_and(is_recent) {
-            self.reread.retain(|_, at| is_recent(at));
-            if self.reread.len() < MOST_UNREAD {
-                self.reread.insert(reference.clone(), now);
-                return false;
-            }
-        }
-        if !self.unread.contains(reference) {
-            if self.unread.len() >= MOST_UNREAD {
-                return false;
-            }
-            self.unread.push(reference.clone());
-        }
-        self.unread_due.get_or_insert(now + REREAD_EVERY);
-        true
-    }
-
-    /// When objects that were put off are to be read.
-    pub(super) fn unread_due(&self) -> Option<Instant> {
-        self.unread_due
-    }
-
-    /// Reads what a list had in a form that could not be read, now that it is complete, and what was put off. What is refused is
-    /// tried again when a watch is opened next.
-    pub(super) async fn reread_unread(&mut self) -> Result<(), Stop> {
-        self.unread_due = None;
+    /// Reads what waits to be read. What fails is tried again after a wait, and ends this if the server is to be left in
+    /// peace. Within a list, what is read belongs to it.
+    pub(super) async fn reread_unread(&mut self, within_list: bool) -> Result<(), Stop> {
+        let was_empty = self.unread.is_empty();
         let since = self.machine.version().to_owned();
-        let mut left = std::mem::take(&mut self.unread);
-        while let Some(reference) = left.pop() {
-            if let Some(at) = self.reread.get_mut(&reference) {
-                *at = Instant::now();
-            }
-            let unread = match self.read_alone(&reference, &since).await {
-                Ok(Some(indexed)) if self.is_news(&indexed) => {
-                    self.accept(REREAD, Event::Apply(indexed)).await?;
+        while let Some(waiting) = self.unread.next(Instant::now()) {
+            let why = match self.read_alone(&waiting.reference, &since).await {
+                Ok(found) => {
+                    self.unread.succeeded();
+                    match found {
+                        Some(indexed) if within_list => {
+                            self.accept(REREAD, Event::InitApply(indexed)).await?;
+                        }
+                        Some(indexed) if self.is_news(&indexed) => {
+                            self.accept(REREAD, Event::Apply(indexed)).await?;
+                        }
+                        _ => {}
+                    }
                     continue;
                 }
-                Ok(_) => continue,
-                Err(unread) => unread,
+                Err(why) => why,
             };
-            let Some(again) = unread.lasting() else {
-                self.unread.append(&mut left);
-                self.unread.push(reference);
-                return Err(unread.stop("it was unreadable"));
+            let reference = waiting.reference.clone();
+            let is_told = match why.failure() {
+                None => {
+                    self.unread.succeeded();
+                    true
+                }
+                Some(failure) => {
+                    self.renew_for(&why).await;
+                    let jitter = self.random.f64();
+                    self.unread.failed(waiting, failure, Instant::now(), jitter)
+                }
             };
-            self.report_reread(&reference, "it was unreadable", &again);
-            if !matches!(unread, Unread::Content(_)) {
-                self.unread.push(reference);
+            if is_told {
+                self.report_reread(&reference, "it was unreadable", &why);
+            }
+            if self.unread.due().is_some() {
+                break;
             }
         }
+        if !within_list && !was_empty {
+            self.reached();
+            self.answer();
+        }
         Ok(())
+    }
+
+    /// Tells those who asked for a list that it is there, unless something of it is still to be read.
+    pub(super) fn answer(&self) {
+        if self.unread.is_answered() {
+            self.asked.answer();
+        }
+    }
+
+    async fn not_read_at_once(&mut self, reference: ObjectRef, reason: &str, why: &Unreadable) {
+        let told = reference.clone();
+        let is_told = match why.failure() {
+            None => true,
+            Some(failure) => {
+                self.renew_for(why).await;
+                let (now, jitter) = (Instant::now(), self.random.f64());
+                self.unread.failed_at_once(reference, failure, now, jitter)
+            }
+        };
+        if is_told {
+            self.report_reread(&told, reason, why);
+        }
+    }
+
+    async fn renew_for(&self, why: &Unreadable) {
+        if let Unreadable::Request(error) = why {
+            renew_credentials(&self.client, error, &self.status).await;
+        }
     }
 
     /// Whether what is stored of an object is not newer.
@@ -211,8 +180,8 @@ impl<K: Sink> Reflector<K> {
         })
     }
 
-    fn report_reread(&self, reference: &ObjectRef, reason: &str, again: &str) {
-        let reason = format!("{reason}; read by itself: {again}");
+    fn report_reread(&self, reference: &ObjectRef, reason: &str, why: &Unreadable) {
+        let reason = format!("{reason}; read by itself: {why}");
         self.report_unreadable(REREAD, &reference.to_string(), reason);
     }
 
@@ -221,7 +190,7 @@ impl<K: Sink> Reflector<K> {
         &mut self,
         reference: &ObjectRef,
         since: &str,
-    ) -> Result<Option<Indexed>, Unread> {
+    ) -> Result<Option<Indexed>, Unreadable> {
         let (found, as_of) = self.list_one(reference, since).await?;
         match &found {
             Some(indexed) => self.note_ahead(indexed.record.object().resource_version()),
@@ -247,23 +216,19 @@ impl<K: Sink> Reflector<K> {
         &self,
         reference: &ObjectRef,
         since: &str,
-    ) -> Result<(Option<Indexed>, String), Unread> {
+    ) -> Result<(Option<Indexed>, String), Unreadable> {
         let operation = format!("reading {reference}");
-        let response = self
-            .client
-            .send(self.target.list_one(reference))
-            .await
-            .map_err(Unread::Request)?;
         let answer = async {
+            let response = self.client.send(self.target.list_one(reference)).await?;
             if response.status().is_success() {
                 read_body(&operation, response.into_body(), MOST_PIECE).await
             } else {
                 Err(ClientError::refusal(&operation, response).await)
             }
         };
-        let body = match tokio::time::timeout(BODY_STALL, answer).await {
-            Ok(answer) => answer.map_err(Unread::Request)?,
-            Err(_) => return Err(Unread::Stalled),
+        let body = match tokio::time::timeout(REREAD_STALL, answer).await {
+            Ok(answer) => answer.map_err(Unreadable::Request)?,
+            Err(_) => return Err(Unreadable::Stalled),
         };
         self.only_item(&body, reference, since)
     }
@@ -274,8 +239,8 @@ impl<K: Sink> Reflector<K> {
         body: &[u8],
         reference: &ObjectRef,
         since: &str,
-    ) -> Result<(Option<Indexed>, String), Unread> {
-        let answer = |error: FrameError| Unread::Answer(error.to_string());
+    ) -> Result<(Option<Indexed>, String), Unreadable> {
+        let answer = |error: FrameError| Unreadable::Answer(error.to_string());
         let mut items = Items::new();
         let mut found = None;
         let mut rest = body;
@@ -289,18 +254,18 @@ impl<K: Sink> Reflector<K> {
                 Ok(_) => {}
                 Err(reason) => match identify(item) {
                     Some(other) if other.reference != *reference => {}
-                    Some(_) => found = Some(Err(Unread::Content(reason))),
-                    None => return Err(Unread::Answer(reason)),
+                    Some(_) => found = Some(Err(Unreadable::Content(reason))),
+                    None => return Err(Unreadable::Answer(reason)),
                 },
             }
         }
         let envelope = items.finish().map_err(answer)?;
         let (api_version, kind) = &self.type_meta;
-        let envelope = Envelope::parse(&envelope, api_version, kind).map_err(Unread::Answer)?;
+        let envelope = Envelope::parse(&envelope, api_version, kind).map_err(Unreadable::Answer)?;
         let version = envelope.version();
         if compare_resource_versions(version, since) == Some(Ordering::Less) {
             let reason = format!("the server is at {version}, before the event at {since}");
-            return Err(Unread::Answer(reason));
+            return Err(Unreadable::Answer(reason));
         }
         Ok((found.transpose()?, version.to_owned()))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::client::Body;
 use tokio::time::Instant;
 
-use super::answer::{Line, identify, parse_line};
+use super::answer::{Identity, Line, identify, parse_line};
 use super::framer::Lines;
 use super::machine::Input;
 use super::{Event, Reflector, Sink, Stop, next_chunk};
@@ -88,9 +88,10 @@ impl<K: Sink> Reflector<K> {
             .await?;
         self.input(Input::Opened).await?;
         if self.machine.is_watching() {
-            self.reread_unread().await?;
-            // The list was not answered for if reading what was unreadable in it had failed.
-            self.asked.answer();
+            self.unread.reopened();
+            if self.unread.due().is_none_or(|due| due <= Instant::now()) {
+                self.reread_unread(false).await?;
+            }
         }
         let opened = Instant::now();
         let lines = Lines::default();
@@ -106,7 +107,6 @@ impl<K: Sink> Reflector<K> {
         loop {
             match self.wait(&mut open).await {
                 Waited::Data(chunk) => {
-                    open.last_read = Instant::now();
                     let mut chunk = &chunk[..];
                     while let Some(line) = open
                         .lines
@@ -115,6 +115,8 @@ impl<K: Sink> Reflector<K> {
                     {
                         self.line(operation, line).await?;
                     }
+                    // Now, since the time that the lines took here is not the server's.
+                    open.last_read = Instant::now();
                 }
                 Waited::End => return self.end(open).await,
                 Waited::Broken(reason) => {
@@ -133,7 +135,7 @@ impl<K: Sink> Reflector<K> {
                 Waited::ListWanted => self.input(Input::ListWanted).await?,
                 Waited::Unread => {
                     let begun = Instant::now();
-                    self.reread_unread().await?;
+                    self.reread_unread(false).await?;
                     open.last_read += begun.elapsed();
                 }
                 Waited::TimedOut if self.machine.is_watching() => {
@@ -163,17 +165,22 @@ impl<K: Sink> Reflector<K> {
         };
         let steady = (watching && !open.connected).then(|| Instant::now() + STEADY);
         let audit = self.audit_due().filter(|_| watching && open.connected);
-        let unread = self.unread_due().filter(|_| watching);
-        let until = [steady, audit, unread]
+        let unread = self.unread.due().filter(|_| watching);
+        let list = self.unread.list_due().filter(|_| watching);
+        let until = [steady, audit, unread, list]
             .into_iter()
             .flatten()
             .fold(limit, Instant::min);
-        if watching && self.asked.is_open() {
+        // Data that is ready each time comes before any time that has passed, below.
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= Instant::now());
+        if (watching && self.asked.is_open()) || is_due(list) {
             return Waited::ListWanted;
         }
-        // Data that is ready each time comes before any time that has passed, below.
-        if unread.is_some_and(|due| due <= Instant::now()) {
+        if is_due(unread) {
             return Waited::Unread;
+        }
+        if is_due(audit) {
+            return Waited::Audit;
         }
         let chunk = tokio::time::timeout_at(until, next_chunk(&mut open.body));
         let chunk = tokio::select! {
@@ -186,6 +193,7 @@ impl<K: Sink> Reflector<K> {
             Ok(Ok(None)) => Waited::End,
             Ok(Err(reason)) => Waited::Broken(reason),
             Err(_) if until == limit => Waited::TimedOut,
+            Err(_) if Some(until) == list => Waited::ListWanted,
             Err(_) if Some(until) == unread => Waited::Unread,
             Err(_) if Some(until) == audit => Waited::Audit,
             Err(_) => Waited::Steady,
@@ -220,20 +228,21 @@ impl<K: Sink> Reflector<K> {
                 version,
                 ends_initial_events: true,
             } if !self.machine.is_watching() => {
-                self.check_age(
-                    operation,
-                    &version,
-                    Input::InitialEventsEnd {
-                        version: version.clone(),
-                    },
-                )?;
-                self.input(Input::InitialEventsEnd { version }).await
+                let stale = self.stale(&version);
+                let input = Input::InitialEventsEnd { version };
+                match stale {
+                    Some(problem) => Err(Stop::fault(operation, problem, input)),
+                    None => self.input(input).await,
+                }
             }
             Line::Bookmark { version, .. } => {
-                self.input(Input::Bookmark { version }).await?;
-                if self.machine.is_watching() {
-                    self.sink.reached(self.machine.version());
+                if self.machine.goes_back(&version) {
+                    let problem = Problem::Disorder(self.machine.version().to_owned());
+                    let input = Input::Bookmark { version };
+                    return Err(Stop::fault(operation, problem, input));
                 }
+                self.input(Input::Bookmark { version }).await?;
+                self.reached();
                 Ok(())
             }
             Line::Error { refusal, message } => {
@@ -267,7 +276,14 @@ impl<K: Sink> Reflector<K> {
                 self.applied(version).await
             }
             Err(_) if is_on(Mutation::UnreadableSkipped) => Ok(()),
-            Err(reason) if streaming => self.reread_listed(operation, json, reason).await,
+            Err(reason) if streaming => {
+                let Some(Identity { reference, .. }) = identify(json) else {
+                    return Err(Stop::garbled(operation, reason));
+                };
+                self.leave_unread(operation, &reference, reason);
+                self.accept(operation, Event::InitUnreadable(Some(reference)))
+                    .await
+            }
             Err(reason) => self.reread(operation, json, reason).await,
         }
     }
@@ -308,8 +324,15 @@ impl<K: Sink> Reflector<K> {
     /// Notes that an event was dealt with.
     pub(super) async fn applied(&mut self, version: String) -> Result<(), Stop> {
         self.input(Input::Applied { version }).await?;
-        self.sink.reached(self.machine.version());
+        self.reached();
         Ok(())
+    }
+
+    /// Notes how far the watch has come, unless something before that is still to be read.
+    pub(super) fn reached(&mut self) {
+        if self.machine.is_watching() && self.unread.is_settled() {
+            self.sink.reached(self.machine.version());
+        }
     }
 
     pub(super) fn disorder(&self, operation: &'static str) -> Stop {

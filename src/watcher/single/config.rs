@@ -216,30 +216,3 @@ fn check_name(name: &str) -> Result<(), String> {
         Err(format!("{name:?} is not the name of an object"))
     }
 }
-
-/// The field selector of one name.
-pub(super) fn by_name(name: &str) -> String {
-    let mut selector = String::from("metadata.name=");
-    for c in name.chars() {
-        if matches!(c, '\\' | ',' | '=') {
-            selector.push('\\');
-        }
-        selector.push(c);
-    }
-    selector
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::selector::FieldSelector;
-
-    #[test]
-    fn the_selector_of_a_name_selects_just_it() {
-        for name in ["web-0", "system:node", "a,b=c\\d"] {
-            let selector: FieldSelector = by_name(name).parse().unwrap();
-            assert_eq!(selector.terms().len(), 1);
-            assert_eq!(selector.terms()[0].value(), name);
-        }
-    }
-}

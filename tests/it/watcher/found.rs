@@ -116,16 +116,14 @@ async fn r10_an_answer_about_one_object_that_breaks_off_or_is_too_old_loses_noth
     let answer = list("12", None, &[config_map("a", "12", "y")]).to_string();
     let call = server.next().await;
     call.text(200, "application/json", &answer[..answer.len() / 2]);
-    let stream = server.watch("10").await.stream();
-    stream.event("MODIFIED", &unreadable("a", "12"));
-    server.next().await.items("11", &[]);
-    // The same place for the second time.
-    server
-        .list()
-        .await
-        .items("13", &[config_map("a", "12", "y")]);
-    server.watch("13").await;
-    assert_eq!(content(&watcher), rows(&[("a", "12", "y")]));
+    // Both are tried again, and the watch goes on.
+    server.list().await.items("11", &[]);
+    stream.event("ADDED", &config_map("b", "13", "x"));
+    settles(&watcher, &[("a", "1", "x"), ("b", "13", "x")]).await;
+    let call = server.list().await;
+    call.items("13", &[config_map("a", "12", "y")]);
+    settles(&watcher, &[("a", "12", "y"), ("b", "13", "x")]).await;
+    assert_eq!(watcher.status().unreadable, 0);
 }
 
 #[tokio::test(start_paused = true)]

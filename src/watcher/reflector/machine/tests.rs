@@ -13,7 +13,7 @@ struct Driver {
 impl Driver {
     fn new(strategy: InitialList) -> Self {
         Self {
-            machine: Machine::new(strategy),
+            machine: Machine::new(strategy, Duration::from_secs(300)),
             now: Instant::now(),
         }
     }
@@ -192,19 +192,90 @@ fn r2_a_server_that_gives_the_same_page_again_and_again_is_asked_for_the_whole_l
         version: "5".into(),
         token: Some("t".into()),
     };
-    for _ in 0..20 {
+    for round in 1..20 {
+        assert!(!driver.machine.has_no_end("t"));
         assert_eq!(driver.input(page.clone()), Outcome::Next);
         driver.next();
+        assert!(driver.machine.has_no_end("t"));
         assert_eq!(driver.input(page.clone()), Outcome::Restart);
         let (step, wait) = driver.next_after_wait();
-        assert_eq!(
-            step,
-            Step::List {
-                token: None,
-                limit: false
-            }
-        );
+        // Nothing is tried for ever that does not work.
+        let limit = round % 3 == 0;
+        assert_eq!(step, Step::List { token: None, limit }, "{round}");
         assert!(!wait.is_zero());
+    }
+}
+
+#[test]
+fn r2_a_server_that_cannot_give_the_whole_list_is_asked_for_pages_again() {
+    for input in [refused(504), Input::Failed, refused(429)] {
+        let mut driver = Driver::new(InitialList::Paged);
+        driver.next();
+        driver.input(Input::Page {
+            version: "5".into(),
+            token: Some("t".into()),
+        });
+        driver.next();
+        driver.input(refused(410));
+        let whole = Step::List {
+            token: None,
+            limit: false,
+        };
+        assert_eq!(driver.next(), whole);
+        driver.input(input.clone());
+        assert_eq!(driver.next_after_wait().0, whole);
+        assert_eq!(driver.input(input), Outcome::Restart);
+        let (step, wait) = driver.next_after_wait();
+        assert_eq!(step, list());
+        assert!(!wait.is_zero());
+    }
+}
+
+#[test]
+fn r1_a_server_that_streamed_before_is_only_passed_over_when_it_cannot() {
+    for input in [refused(400), Input::NoProgress, refused(503)] {
+        let mut driver = Driver::new(InitialList::Auto);
+        assert_eq!(driver.next(), Step::Stream);
+        let complete = || Input::InitialEventsEnd {
+            version: "10".into(),
+        };
+        driver.input(complete());
+        driver.next();
+        driver.input(refused(410));
+        // As often as it takes.
+        let mut refusals = 0;
+        while driver.next_after_wait().0 == Step::Stream {
+            driver.input(input.clone());
+            refusals += 1;
+        }
+        assert!(refusals <= 3, "{refusals}");
+        assert!(!driver.machine.streaming_refused());
+        driver.page("20");
+        driver.next();
+        driver.input(refused(410));
+        assert_eq!(driver.next_after_wait().0, Step::Stream);
+    }
+}
+
+#[test]
+fn r6_a_watch_that_is_asked_to_be_short_stays_up_by_lasting() {
+    let mut machine = Machine::new(InitialList::Paged, Duration::from_secs(5));
+    let now = Instant::now();
+    machine.next();
+    let page = Input::Page {
+        version: "10".into(),
+        token: None,
+    };
+    machine.input(page, now, NO_JITTER);
+    for (lasted, backs_off) in [
+        (Duration::from_secs(1), true),
+        (Duration::from_secs(5), false),
+    ] {
+        machine.next();
+        machine.input(Input::Opened, now, NO_JITTER);
+        assert_eq!(machine.would_back_off(now + lasted), backs_off);
+        machine.input(Input::Ended, now + lasted, NO_JITTER);
+        assert_eq!(matches!(machine.next(), Step::Wait(_)), backs_off);
     }
 }
 

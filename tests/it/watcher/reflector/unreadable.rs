@@ -77,9 +77,9 @@ async fn r10_an_unreadable_object_that_leaves_while_the_list_is_streamed_does_no
     let mut unreadable = config_map("a", "9", "y");
     unreadable["data"]["deep"] = nested(200);
     stream.event("ADDED", &unreadable);
-    server.list().await.items("10", &[]);
     stream.event("DELETED", &config_map("a", "10", "y"));
     stream.initial_events_end("11");
+    server.list().await.items("11", &[]);
     settles(&watcher, &[]).await;
 }
 
@@ -91,9 +91,9 @@ async fn r10_without_permission_to_read_it_an_unreadable_object_blocks_nothing()
     let mut unreadable = config_map("a", "1", "y");
     unreadable["data"]["deep"] = nested(200);
     stream.event("ADDED", &unreadable);
-    server.list().await.refuse(403, "Forbidden");
     stream.event("ADDED", &config_map("b", "2", "x"));
     stream.initial_events_end("5");
+    server.list().await.refuse(403, "Forbidden");
     watcher.wait_for_sync(SOON).await.unwrap();
     assert_eq!(content(&watcher), rows(&[("b", "2", "x")]));
 }
@@ -170,14 +170,16 @@ async fn r10_an_update_within_a_streaming_list_that_cannot_be_read_is_read_by_it
     let mut unreadable = config_map("a", "5", "y");
     unreadable["data"]["deep"] = nested(200);
     stream.event("MODIFIED", &unreadable);
+    stream.initial_events_end("9");
     let call = server.next().await;
     assert_eq!(
         call.uri,
         "/api/v1/namespaces/n/configmaps?fieldSelector=metadata.name%3Da"
     );
+    assert!(!watcher.is_synced(), "it belongs to the list");
     call.items("14", &[config_map("a", "14", "z")]);
-    stream.initial_events_end("9");
     watcher.wait_for_sync(SOON).await.unwrap();
+    assert_eq!(content(&watcher), rows(&[("a", "14", "z")]));
     stream.event("MODIFIED", &config_map("a", "12", "y"));
     stream.event("ADDED", &config_map("b", "15", "x"));
     settles(&watcher, &[("a", "14", "z"), ("b", "15", "x")]).await;
@@ -301,10 +303,10 @@ async fn r10_a_stream_of_nothing_but_what_cannot_be_read_is_not_read_one_by_one_
         unreadable["data"]["deep"] = nested(200);
         stream.event("ADDED", &unreadable);
     }
+    stream.initial_events_end("5");
     for _ in 0..100 {
         server.list().await.items("5", &[]);
     }
-    stream.initial_events_end("5");
     watcher.wait_for_sync(SOON).await.unwrap();
     assert!(server.is_idle());
     assert_eq!(watcher.status().unreadable, 50);
@@ -356,6 +358,134 @@ async fn r10_an_object_that_was_put_off_is_read_in_time_however_busy_the_watch_i
         .list()
         .await
         .items("14", &[config_map("a", "12", "z")]);
+    let stored = watcher.store().len();
+    assert!(stored < 500, "{stored} events came before it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_a_server_that_gives_no_lists_does_not_keep_the_watch_from_going_on() {
+    let (mut server, _client, watcher, stream) = watching(&[config_map("a", "1", "x")]).await;
+    let mut unreadable = config_map("a", "11", "y");
+    unreadable["data"]["deep"] = nested(200);
+    stream.event("MODIFIED", &unreadable);
+    let begun = Instant::now();
+    let mut attempts = 0;
+    while begun.elapsed() < Duration::from_secs(300) {
+        server.list().await.refuse(503, "ServiceUnavailable");
+        attempts += 1;
+        let version = (11 + attempts).to_string();
+        stream.event("ADDED", &config_map("b", &version, "x"));
+        settles(&watcher, &[("a", "1", "x"), ("b", &version, "x")]).await;
+    }
+    assert!((10..50).contains(&attempts), "{attempts} in five minutes");
+    let reached = || watcher.store().resource_version();
+    assert_eq!(
+        reached().as_deref(),
+        Some("10"),
+        "no further while a state is missing"
+    );
+    assert_eq!(watcher.status().unreadable, 1, "told once");
+    assert!(watcher.status().is_connected());
+    server
+        .list()
+        .await
+        .items("900", &[config_map("a", "11", "z")]);
+    let newest = (11 + attempts).to_string();
+    settles(&watcher, &[("a", "11", "z"), ("b", &newest, "x")]).await;
+    assert_eq!(reached(), Some(newest));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_one_answer_that_always_stalls_is_left_until_the_next_watch() {
+    let (mut server, _client, watcher, stream) = watching(&[]).await;
+    let mut unreadable = config_map("a", "11", "y");
+    unreadable["data"]["deep"] = nested(200);
+    stream.event("ADDED", &unreadable);
+    let begun = Instant::now();
+    let mut stalled = Vec::new();
+    for _ in 0..3 {
+        stalled.push(server.list().await.stream());
+    }
+    stream.event("ADDED", &config_map("b", "12", "x"));
+    settles(&watcher, &[("b", "12", "x")]).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        begun.elapsed()
+    );
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(server.is_idle());
+    drop(stream);
+    let _stream = server.watch("12").await.stream();
+    server
+        .list()
+        .await
+        .items("12", &[config_map("a", "11", "y")]);
+    settles(&watcher, &[("a", "11", "y"), ("b", "12", "x")]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_more_than_there_is_room_for_costs_a_list_now_and_then() {
+    let (mut server, _client, watcher, stream) = watching(&[]).await;
+    let unreadable = |number: u32| {
+        let mut unreadable = config_map(&format!("o{number}"), &(100 + number).to_string(), "y");
+        unreadable["data"]["deep"] = nested(200);
+        unreadable
+    };
+    let begun = Instant::now();
+    let (mut number, mut alone, mut lists, mut streams) = (0, 0, 0, vec![stream]);
+    while begun.elapsed() < Duration::from_secs(100) {
+        for _ in 0..300 {
+            streams.last().unwrap().event("ADDED", &unreadable(number));
+            number += 1;
+        }
+        let next = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < next {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            while !server.is_idle() {
+                let call = server.next().await;
+                let version = (99 + number).to_string();
+                if call.uri.contains("watch=") {
+                    streams.push(call.stream());
+                } else if call.uri.contains("metadata.name") {
+                    call.items(&version, &[]);
+                    alone += 1;
+                } else {
+                    call.items(&version, &[config_map("b", &version, "x")]);
+                    lists += 1;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert!((3..=4).contains(&lists), "{lists} lists");
+    assert!(
+        alone <= 200 * number / 300,
+        "{alone} of {number} read by themselves"
+    );
+    assert_eq!(watcher.store().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r18_an_audit_is_made_in_time_however_busy_the_watch_is() {
+    let (mut server, client) = scripted();
+    let config = paged().audit(Duration::from_secs(20));
+    let watcher = Watcher::start(&client, config).unwrap();
+    server.list().await.items("10", &[]);
+    let stream = server.watch("10").await.stream();
+    stream.event("ADDED", &config_map("o", "11", "x"));
+    settles(&watcher, &[("o", "11", "x")]).await;
+    for number in 0..1000 {
+        let object = config_map(&format!("o{number}"), &(20 + number).to_string(), "x");
+        stream.event("ADDED", &object);
+    }
+    tokio::time::advance(Duration::from_secs(21)).await;
+    let call = server.list().await;
+    assert!(
+        call.uri.contains("resourceVersionMatch=Exact"),
+        "{}",
+        call.uri
+    );
     let stored = watcher.store().len();
     assert!(stored < 500, "{stored} events came before it");
 }
