@@ -151,7 +151,8 @@ pub trait Store: Send + Sync + 'static {
     /// Grows with each object that is taken in, replaced or dropped; equal counts mean equal content.
     fn modification_count(&self) -> u64;
 
-    /// Notes that the store shows everything up to a resource version.
+    /// Notes that the store shows everything up to a resource version, which is before the last one noted if the server was
+    /// set back.
     fn set_resource_version(&self, resource_version: &str) {
         let _ = resource_version;
     }

@@ -13,6 +13,7 @@
 //! state at least as new as the watch had told when the read began. This store writes nothing to the server, retries no
 //! failure, and has no task. Its writes wait for nothing, so that none is cut short between what it stores and what it returns.
 
+mod bodies;
 mod config;
 mod fetch;
 mod kept;
@@ -23,6 +24,7 @@ pub use config::{CacheConfig, DEFAULT_MAX_BYTES, DEFAULT_TTL};
 pub use fetch::{FETCHES_AT_ONCE, FetchError};
 pub use metrics::CacheMetrics;
 
+use std::cmp;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -31,11 +33,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use moka::notification::RemovalCause;
-use moka::ops::compute::{CompResult, Op};
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
+use self::bodies::Bodies;
 use self::fetch::{Body, Fetcher, Unfetched};
 use self::kept::Kept;
 use self::metrics::Counters;
@@ -44,17 +43,11 @@ use super::{Difference, MemoryStore, Scope, Store, StoreError, StoreSchema, Stor
 use crate::client::Client;
 use crate::indexer::Record;
 use crate::object::Object;
-use crate::resource::ObjectRef;
+use crate::resource::{ObjectRef, compare_resource_versions};
 
 /// How often a read begins anew because an event told a newer state while the body was fetched. After that the last body
 /// is returned: it is as new as the read asked for, and an object that changes this fast will have changed again.
 const OVERTAKEN: usize = 3;
-
-/// The longest time that the cache library takes; ours is kept beside it.
-const MOST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// What an entry of the cache takes beside its body: the library's own record of it, roughly.
-const ENTRY_BYTES: usize = 256;
 
 /// Keeps references and index keys of all objects, and the bodies of those recently read; the others are fetched when
 /// they are asked for.
@@ -83,7 +76,7 @@ pub struct CachedStore {
     schema: StoreSchema,
     /// What is kept of each object, under all of its keys.
     kept: MemoryStore,
-    bodies: Cache<u64, Body>,
+    bodies: Bodies,
     fetcher: Arc<Fetcher>,
     underway: Underway,
     config: CacheConfig,
@@ -101,26 +94,11 @@ impl CachedStore {
     /// An empty store that fetches over this client.
     pub fn with(schema: &StoreSchema, client: &Client, config: CacheConfig) -> Self {
         let counters = Arc::new(Counters::default());
-        let evicted = Arc::clone(&counters);
-        let bodies = Cache::builder()
-            .name("kubedex bodies")
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(config.ttl.min(MOST_TTL))
-            .max_capacity(config.bound.capacity())
-            .weigher(move |_, body: &Body| {
-                config.bound.weight(body.object().heap_size() + ENTRY_BYTES)
-            })
-            .eviction_listener(move |_, _, cause| match cause {
-                RemovalCause::Size => evicted.eviction(),
-                RemovalCause::Expired => evicted.expiration(),
-                RemovalCause::Explicit | RemovalCause::Replaced => {}
-            })
-            .build();
         let names = StoreSchema::new(schema.gvr.clone(), Arc::new(schema.indexes.of_names()));
         Self {
             schema: schema.clone(),
             kept: MemoryStore::new(&names),
-            bodies,
+            bodies: Bodies::new(&config, &counters),
             fetcher: Arc::new(Fetcher::new(client.clone(), schema, Arc::clone(&counters))),
             underway: Underway::default(),
             config,
@@ -141,11 +119,8 @@ impl CachedStore {
 
     /// What the cache did so far, and what it holds.
     pub fn metrics(&self) -> CacheMetrics {
-        self.counters.snapshot(
-            self.bodies.entry_count(),
-            self.bodies.weighted_size(),
-            self.config.bound,
-        )
+        self.counters
+            .snapshot(self.bodies.count(), self.bodies.weight(), self.config.bound)
     }
 
     /// The objects under a key of the primary index, or the beginning of one, in the order of namespace and name, as the
@@ -276,9 +251,9 @@ impl CachedStore {
         let mut overtaken = 0;
         let mut current = self.current(reference);
         while let Some(kept) = current {
-            if let Some(body) = self.at_hand(&kept) {
+            if let Some(body) = self.bodies.fresh(kept.generation()) {
                 self.counters.hit();
-                return Ok(Some(body));
+                return Ok(Some(body.into_object()));
             }
             self.counters.miss();
             let fetched = self.fetch(&kept).await;
@@ -287,7 +262,7 @@ impl CachedStore {
             if current.as_ref().map(Kept::generation) == Some(kept.generation()) {
                 return fetched;
             }
-            self.drop_body(kept.generation());
+            self.bodies.remove(kept.generation());
             if let Some(now) = &current {
                 let fetched = fetched?;
                 overtaken += 1;
@@ -298,25 +273,6 @@ impl CachedStore {
             }
         }
         Ok(None)
-    }
-
-    /// A body that was fetched before and is not too old.
-    fn at_hand(&self, kept: &Kept) -> Option<Object> {
-        let ttl = self.config.ttl;
-        let body = self.bodies.get(&kept.generation())?;
-        if body.is_fresh(ttl) {
-            return Some(body.into_object());
-        }
-        // Another reader may have put a fresh one in its place already.
-        let entry = self.bodies.entry(kept.generation());
-        let removed = entry.and_compute_with(|entry| {
-            let is_stale = entry.is_some_and(|entry| !entry.into_value().is_fresh(ttl));
-            if is_stale { Op::Remove } else { Op::Nop }
-        });
-        if matches!(removed, CompResult::Removed(_)) {
-            self.counters.expiration();
-        }
-        None
     }
 
     /// Fetches a body, together with all others who want the same.
@@ -339,17 +295,14 @@ impl CachedStore {
         kept: Kept,
     ) -> impl Future<Output = Result<Body, Unfetched>> + Send + use<> {
         let (bodies, fetcher) = (self.bodies.clone(), Arc::clone(&self.fetcher));
-        let ttl = self.config.ttl;
         async move {
             let generation = kept.generation();
             // An earlier fetch may have ended after this reader found none at hand.
-            if let Some(body) = bodies.get(&generation).filter(|body| body.is_fresh(ttl)) {
+            if let Some(body) = bodies.fresh(generation) {
                 return Ok(body);
             }
             let body = fetcher.fetch(&kept).await?;
-            bodies.insert(generation, body.clone());
-            // Otherwise the library holds to the bound only now and then.
-            bodies.run_pending_tasks();
+            bodies.put(generation, body.clone());
             Ok(body)
         }
     }
@@ -369,20 +322,10 @@ impl CachedStore {
     fn forget(&self, previous: &Stored) {
         if let Some(kept) = previous.object() {
             let generation = Kept::from_stored(kept.clone()).generation();
-            if self.drop_body(generation) {
+            if self.bodies.remove(generation) {
                 self.counters.invalidation();
             }
         }
-    }
-
-    /// Drops a body, and says whether there was one.
-    fn drop_body(&self, generation: u64) -> bool {
-        let was_there = self.bodies.remove(&generation).is_some();
-        if was_there {
-            // Until then the library holds on to it.
-            self.bodies.run_pending_tasks();
-        }
-        was_there
     }
 }
 
@@ -410,16 +353,16 @@ impl Store for CachedStore {
         let mut stays = false;
         if let Some(old) = &old
             && !record.is_altered()
-            && let Some(body) = self.bodies.get(&old.generation())
+            && let Some(body) = self.bodies.any(old.generation())
             && new.is_reached_by(body.object())
         {
             // It was fetched after the change that is told now. Nobody can look for it yet, so that none newer is lost.
-            self.bodies.insert(new.generation(), body);
+            self.bodies.put(new.generation(), body);
             stays = true;
         }
         let previous = self.kept.insert(record);
         if let Some(old) = old
-            && self.drop_body(old.generation())
+            && self.bodies.remove(old.generation())
             && !stays
         {
             self.counters.invalidation();
@@ -437,7 +380,7 @@ impl Store for CachedStore {
 
     async fn clear(&self) -> Result<(), StoreError> {
         Store::clear(&self.kept).await?;
-        self.bodies.invalidate_all();
+        self.bodies.clear();
         Ok(())
     }
 
@@ -489,6 +432,13 @@ impl Store for CachedStore {
     }
 
     fn set_resource_version(&self, resource_version: &str) {
+        let reached = self.kept.resource_version();
+        let order =
+            reached.and_then(|reached| compare_resource_versions(resource_version, &reached));
+        if order == Some(cmp::Ordering::Less) {
+            // The server was set back: bodies newer than that are of states that never were.
+            self.bodies.clear();
+        }
         Store::set_resource_version(&self.kept, resource_version);
     }
 }
@@ -501,7 +451,7 @@ impl fmt::Debug for CachedStore {
             "CachedStore({}, {} objects, {} bodies)",
             self.schema.gvr,
             self.len(),
-            self.bodies.entry_count()
+            self.bodies.count()
         )
     }
 }
