@@ -32,7 +32,7 @@ mod subscription;
 mod task;
 mod task_handle;
 
-pub use changes::{Change, ChangeKind, Changes};
+pub use changes::{Change, ChangeKind, Changes, MOST_FLEETING};
 pub use config::{DEFAULT_PAGE_SIZE, DEFAULT_WATCH_TIMEOUT, WatcherConfig};
 pub use debounce::Debounce;
 pub use diagnose::{Check, Diagnosis, Finding};

@@ -1,12 +1,14 @@
 //! What changed: coalesced per object, from the state last reported to the present one.
 //!
-//! [`Pending`] gathers, [`Changes`] is what a callback gets. Memory is bounded by the number of distinct objects,
-//! however slow the callback: of each only the state before the first change and after the last one is kept.
+//! [`Pending`] gathers, [`Changes`] is what a callback gets. Memory is bounded however slow the callback: of each object
+//! only the state before the first change and after the last one is kept, and that of those which existed when changes were
+//! last told, of those which exist now, and of [`MOST_FLEETING`] others.
 
 mod pending;
 
 use std::fmt;
 
+pub use pending::MOST_FLEETING;
 pub(super) use pending::{Compare, Pending};
 
 use crate::indexer::Keys;
@@ -102,7 +104,8 @@ impl fmt::Debug for Change {
 ///
 /// What came back to where it was is not reported, unless the state in between was in the store while the callback ran
 /// (or the reader of a stream was at work), which may have acted on it: then it is, as modified, or as deleted if it was
-/// never reported. So what is computed from the store in a callback is never left stale.
+/// never reported. So what is computed from the store in a callback is never left stale. Of objects that came and went in
+/// the meantime [`MOST_FLEETING`] are named; that there were more, [`Changes::is_incomplete`] says.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     changes: Vec<Change>,
@@ -110,6 +113,7 @@ pub struct Changes {
     modified: usize,
     deleted: usize,
     initial_sync: bool,
+    incomplete: bool,
 }
 
 impl Changes {
@@ -141,6 +145,13 @@ impl Changes {
     /// Whether these were found while the initial sync was under way.
     pub fn is_initial_sync(&self) -> bool {
         self.initial_sync
+    }
+
+    /// Whether more objects came and went than are named here, while the callback ran or the reader of a stream was at
+    /// work: more than [`MOST_FLEETING`] that were never reported. Who acted on what the store had meanwhile looks for
+    /// what is not in it any more; to others nothing is missing.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// The changes, in namespace/name order; of an object deleted and created anew the deletion first.

@@ -234,8 +234,10 @@ enum Ready {
 
 /// The changes of one watcher as a stream, for those who prefer it to a callback.
 ///
-/// Debounced as the watcher's callback is. It ends when the watcher has been shut down and everything was told. A
-/// stream that is not read gathers at most one entry per distinct object; one that is dropped costs nothing more.
+/// Debounced as the watcher's callback is. It ends when the watcher has been shut down and everything was told. Its reader is
+/// at work from when it gets changes until it asks for more. A stream that is not read gathers one entry for each object that
+/// was there when it was last read, each that is there now, and at most [`MOST_FLEETING`](super::MOST_FLEETING) others;
+/// one that is dropped costs nothing more.
 pub struct ChangesStream(
     Option<Subscription>,
     Option<BoxFuture<'static, (Subscription, Option<Changes>)>>,

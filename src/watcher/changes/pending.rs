@@ -9,6 +9,11 @@ use crate::resource::ObjectRef;
 use crate::store::{Difference, Stored};
 use crate::watcher::mutation::{Mutation, is_on};
 
+/// How many objects are kept that were never reported, came and went while the reader was at work, and are to be told as
+/// deleted because it may have seen them: 1,000. A reader that takes its time, or never comes back, would otherwise gather
+/// without end where objects are short-lived.
+pub const MOST_FLEETING: usize = 1_000;
+
 /// What decides whether an object changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::watcher) enum Compare {
@@ -39,6 +44,10 @@ impl Compare {
 pub(in crate::watcher) struct Pending {
     compare: Compare,
     objects: BTreeMap<ObjectRef, Gathered>,
+    /// How many of them are fleeting.
+    fleeting: usize,
+    /// Whether there were more of those.
+    incomplete: bool,
     first: Option<Instant>,
     last: Option<Instant>,
 }
@@ -66,6 +75,16 @@ impl Gathered {
         }
     }
 
+    /// Whether it was never reported, and is there no longer.
+    fn is_void(&self) -> bool {
+        self.before.is_none() && self.after.is_none()
+    }
+
+    /// Whether it was never reported, and is there no longer, but the reader may have seen it.
+    fn is_fleeting(&self) -> bool {
+        self.is_void() && self.seen.is_some()
+    }
+
     /// The object's net change, if there is one to report.
     fn into_changes(self, reference: &ObjectRef, compare: Compare) -> impl Iterator<Item = Change> {
         let change = |kind, old, new| Some(Change::new(kind, reference, old, new));
@@ -90,6 +109,8 @@ impl Pending {
         Self {
             compare,
             objects: BTreeMap::new(),
+            fleeting: 0,
+            incomplete: false,
             first: None,
             last: None,
         }
@@ -129,20 +150,17 @@ impl Pending {
             self.last = Some(now);
             return;
         };
+        self.fleeting -= usize::from(gathered.is_fleeting());
         gathered.after.clone_from(current);
         if reading {
             gathered.expose();
         }
-        if matches!(
-            gathered,
-            Gathered {
-                before: None,
-                after: None,
-                seen: None,
-                ..
-            }
-        ) {
+        let is_fleeting = gathered.is_fleeting();
+        if is_fleeting && self.fleeting < MOST_FLEETING {
+            self.fleeting += 1;
+        } else if gathered.is_void() {
             self.objects.remove(reference);
+            self.incomplete |= is_fleeting;
         }
         self.last = Some(now);
         if self.objects.is_empty() {
@@ -163,8 +181,10 @@ impl Pending {
     /// Takes what has gathered; empty when all of it came to nothing.
     pub(in crate::watcher) fn take(&mut self, initial_sync: bool) -> Changes {
         (self.first, self.last) = (None, None);
+        self.fleeting = 0;
         let mut changes = Changes {
             initial_sync,
+            incomplete: std::mem::take(&mut self.incomplete),
             ..Changes::default()
         };
         for (reference, gathered) in std::mem::take(&mut self.objects) {
@@ -331,6 +351,32 @@ mod tests {
                 assert_eq!(kinds, [kind]);
             }
         }
+    }
+
+    #[test]
+    fn of_what_came_and_went_before_a_reader_at_work_only_so_many_are_kept() {
+        let mut pending = Pending::new(Compare::Content);
+        let now = Instant::now();
+        let mut come_and_go = |name: usize, stays: bool| {
+            let reference = ObjectRef::cluster(format!("{name:05}"));
+            let state = state("1", "1", "a");
+            let came = Difference::new(reference.clone(), None, state.clone());
+            pending.add(&came, now, true);
+            if !stays {
+                pending.add(&Difference::new(reference, state, None), now, true);
+            }
+            pending.objects.len()
+        };
+        for name in 0..3 * MOST_FLEETING {
+            assert!(come_and_go(name, false) <= MOST_FLEETING + 1);
+        }
+        // One that comes back leaves its place to another.
+        assert_eq!(come_and_go(0, true), MOST_FLEETING);
+        assert_eq!(come_and_go(4 * MOST_FLEETING, false), MOST_FLEETING + 1);
+        let changes = pending.take(false);
+        assert_eq!((changes.created(), changes.deleted()), (1, MOST_FLEETING));
+        assert!(changes.is_incomplete());
+        assert!(!pending.take(false).is_incomplete());
     }
 
     #[test]
