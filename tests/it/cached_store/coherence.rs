@@ -542,3 +542,27 @@ async fn nothing_that_is_printed_shows_content() {
         "{texts:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn writes_wait_for_nothing_so_that_none_is_cut_short_before_it_is_told() {
+    let (mut server, store) = store().await;
+    let record = |version| {
+        Record::new(
+            Object::from_value(&config_map("a", version, "x")).unwrap(),
+            &store.schema().indexes,
+        )
+    };
+    for (kept, version) in [("10", "11"), ("11", "12")] {
+        read(&mut server, &store, &config_map("a", kept, "x")).await;
+        let updated = store.update(record(version)).now_or_never();
+        assert!(updated.expect("it is done at once").unwrap().is_some());
+    }
+    read(&mut server, &store, &config_map("a", "12", "x")).await;
+    let replaced = store.replace(&Scope::All, vec![record("13")]);
+    assert_eq!(replaced.now_or_never().unwrap().unwrap().len(), 1);
+    read(&mut server, &store, &config_map("a", "13", "x")).await;
+    let reference = named("a");
+    let deleted = store.delete(&reference).now_or_never();
+    assert!(deleted.unwrap().unwrap().is_some());
+    store.clear().now_or_never().unwrap().unwrap();
+}
