@@ -218,7 +218,7 @@ impl CachedStore {
         self.kept.is_empty()
     }
 
-    /// The resource version up to which the store knows of everything, as far as its writer has said.
+    /// The resource version up to which the store knows of everything, as [`MemoryStore::resource_version`] counts it.
     pub fn resource_version(&self) -> Option<String> {
         self.kept.resource_version()
     }
