@@ -102,6 +102,9 @@ impl Pull {
     /// # Cancel safety
     /// Each file is as it was or as it is to be.
     pub async fn once(&mut self) -> Result<Written, SinkError> {
+        if self.directory.leave_replaced().await? {
+            self.standing = None;
+        }
         let mut standing = match self.standing.take() {
             Some(standing) if standing.read.elapsed() < VERIFY_EVERY => standing,
             _ => self.look().await?,

@@ -56,7 +56,11 @@ pub(super) fn plan(
         if is_manifest(path) || is_folder(path, object, listed) {
             continue;
         }
-        check_path(path).map_err(|reason| PlanError::Key {
+        let check = check_path(path).and_then(|()| match has_files_below(path, listed) {
+            true => Err("others stand below it, so that it would have to be a folder, too"),
+            false => Ok(()),
+        });
+        check.map_err(|reason| PlanError::Key {
             key: path.to_string(),
             reason,
         })?;
@@ -97,12 +101,25 @@ fn is_manifest(path: &str) -> bool {
 
 /// Whether an object only stands for a folder, as some tools make them: it is empty, and others are below it.
 fn is_folder(path: &str, object: &Listed, listed: &BTreeMap<Arc<str>, Listed>) -> bool {
+    object.size == 0 && below(path, listed).next().is_some()
+}
+
+/// Whether something is to be brought into a folder of this name.
+fn has_files_below(path: &str, listed: &BTreeMap<Arc<str>, Listed>) -> bool {
+    below(path, listed).any(|path| !is_manifest(path))
+}
+
+/// What stands below a path.
+fn below<'a>(
+    path: &str,
+    listed: &'a BTreeMap<Arc<str>, Listed>,
+) -> impl Iterator<Item = &'a Arc<str>> + use<'a> {
     let below = format!("{path}/");
-    object.size == 0
-        && listed
-            .range::<str, _>((Bound::Included(&*below), Bound::Unbounded))
-            .next()
-            .is_some_and(|(next, _)| next.starts_with(&below))
+    let bounds = (Bound::Included(Arc::from(&*below)), Bound::Unbounded);
+    listed
+        .range::<Arc<str>, _>(bounds)
+        .map(|(path, _)| path)
+        .take_while(move |path| path.starts_with(&below))
 }
 
 #[cfg(test)]
@@ -212,6 +229,19 @@ mod tests {
             let error = plan(&listed, &BTreeMap::new(), 1_000).unwrap_err();
             assert!(matches!(error, PlanError::Key { .. }), "{key}: {error}");
         }
+    }
+
+    #[test]
+    fn a_file_with_others_below_it_stops_everything() {
+        let both = listed(&[("x", "1", 1, 1), ("x-y", "1", 1, 1), ("x/y", "1", 1, 1)]);
+        let error = plan(&both, &BTreeMap::new(), 9).unwrap_err();
+        assert!(
+            matches!(&error, PlanError::Key { key, .. } if key == "x"),
+            "{error}"
+        );
+        let manifest = [("x", "1", 1, 1), ("x/.kubedex-manifest.json", "m", 9, 1)];
+        let plan = plan(&listed(&manifest), &BTreeMap::new(), 9).unwrap();
+        assert_eq!(names(&plan.fetch), ["x"]);
     }
 
     #[test]

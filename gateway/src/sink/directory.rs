@@ -190,6 +190,13 @@ impl Directory {
         self.work(Writer::standing).await
     }
 
+    /// Lets go of a directory in whose place another one was put; whether there was one. The next step opens what is
+    /// there now.
+    #[cfg(feature = "s3")]
+    pub(crate) async fn leave_replaced(&mut self) -> Result<bool, SinkError> {
+        self.work(|writer| Ok(writer.leave_replaced())).await
+    }
+
     /// Keeps a file of our own beside the others, under a reserved name.
     #[cfg(feature = "s3")]
     pub(crate) async fn keep(

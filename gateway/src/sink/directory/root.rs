@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
@@ -47,10 +48,27 @@ const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::RDONLY)
     .union(OFlags::CLOEXEC);
 
+/// The mode of folders that are made, whatever the umask is: the consumer often runs as another user.
+const FOLDER_MODE: u32 = 0o755;
+
+/// Makes a directory, and those above it, where there is none.
+pub(super) fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make(above)?;
+    }
+    match std::fs::create_dir(path) {
+        Ok(()) => std::fs::set_permissions(path, PermissionsExt::from_mode(FOLDER_MODE)),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 impl Root {
-    /// Opens a directory, which is made if it is not there, and locks it. The way to the root may lead over links.
+    /// Opens a directory and locks it. The way to the root may lead over links.
     pub(super) fn open(path: &Path, fsync: bool) -> io::Result<Self> {
-        std::fs::create_dir_all(path)?;
         let dir = rustix::fs::openat(CWD, path, FOLDER, Mode::empty())?;
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let lock: File = rustix::fs::openat(&dir, LOCK, flags, Mode::from_raw_mode(0o644))?.into();
@@ -99,9 +117,12 @@ impl Root {
             let mut next = rustix::fs::openat(&folder, part, flags, Mode::empty());
             if create && matches!(next, Err(rustix::io::Errno::NOENT)) {
                 self.effect()?;
-                rustix::fs::mkdirat(&folder, part, Mode::from_raw_mode(0o755))?;
+                let mode = Mode::from_raw_mode(FOLDER_MODE);
+                rustix::fs::mkdirat(&folder, part, mode)?;
                 self.sync(&folder)?;
-                next = rustix::fs::openat(&folder, part, flags, Mode::empty());
+                let made = rustix::fs::openat(&folder, part, flags, Mode::empty())?;
+                rustix::fs::fchmod(&made, mode)?;
+                next = Ok(made);
             }
             folder = next?;
         }

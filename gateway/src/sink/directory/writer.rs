@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::manifest::{self, ManifestError, Names};
-use super::root::{Root, Standing, is_in_the_way};
+use super::root::{self, Root, Standing, is_in_the_way};
 use super::{DirectoryConfig, path};
 use crate::model::ContentHash;
 use crate::output::{File, Rendering};
@@ -75,12 +75,8 @@ impl Writer {
         };
         proceed()?;
         let config = Arc::clone(&self.config);
-        if let Some(open) = &self.open
-            && rendering.is_whole
-            && !open.root.is_at(&config.path)
-        {
-            // Another directory was put in its place, as by a new mount.
-            self.open = None;
+        if rendering.is_whole {
+            self.leave_replaced();
         }
         let has_command = !config.command.is_empty();
         let open = self.open()?;
@@ -95,6 +91,7 @@ impl Writer {
     pub(super) fn standing(
         &mut self,
     ) -> Result<BTreeMap<Arc<str>, Option<ContentHash>>, SinkError> {
+        self.leave_replaced();
         let config = Arc::clone(&self.config);
         let open = self.open()?;
         let mut found = BTreeMap::new();
@@ -127,6 +124,13 @@ impl Writer {
             Ok(Standing::Nothing | Standing::Other) => Ok(None),
             Err(error) => Err(failed(&config, "reading", name, error)),
         }
+    }
+
+    /// Lets go of a directory in whose place another one was put, as by a new mount; whether there was one.
+    pub(super) fn leave_replaced(&mut self) -> bool {
+        let path = &self.config.path;
+        let replaced = self.open.take_if(|open| !open.root.is_at(path));
+        replaced.is_some()
     }
 
     /// Whether something was written for which the command has not run.
@@ -167,12 +171,11 @@ impl Writer {
 
 impl Open {
     fn new(config: &DirectoryConfig) -> Result<Self, SinkError> {
-        let mut root = Root::open(&config.path, config.fsync).map_err(|error| {
-            sort(
-                format!("opening the directory {}", config.path.display()),
-                error,
-            )
-        })?;
+        let place = config.path.display();
+        root::make(&config.path)
+            .map_err(|error| sort(format!("making the directory {place}"), error))?;
+        let mut root = Root::open(&config.path, config.fsync)
+            .map_err(|error| sort(format!("opening the directory {place}"), error))?;
         let read = |root: &mut Root, name| {
             let read = root.read(name, None);
             read.map_err(|error| failed(config, "reading", name, error))

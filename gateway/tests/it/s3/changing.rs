@@ -202,3 +202,22 @@ async fn one_that_grows_meanwhile_is_bounded() {
     );
     assert!(case.is_empty());
 }
+
+#[tokio::test]
+async fn a_directory_that_was_replaced_is_filled_anew() {
+    let mut case = Case::new(&TREE, MAX_BYTES).await;
+    case.pull.once().await.unwrap();
+    let out = case.folder.path();
+    let away = tempfile::tempdir().unwrap();
+    fs::rename(out, away.path().join("out")).unwrap();
+    fs::create_dir(out).unwrap();
+    let written = case.pull.once().await.unwrap();
+    assert_eq!(
+        (written.files, case.text("eds/b.json").as_deref()),
+        (3, Some("b"))
+    );
+    // Also if it is only gone.
+    fs::remove_dir_all(case.folder.path()).unwrap();
+    assert_eq!(case.pull.once().await.unwrap().files, 3);
+    assert!(!case.pull.once().await.unwrap().is_change());
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kubedex_gateway::output::Rendering;
@@ -233,20 +234,62 @@ async fn a_directory_has_one_writer() {
     assert_eq!(text(&root, "a").as_deref(), Some("2"));
 }
 
+fn mode(path: impl AsRef<Path>) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
 #[tokio::test]
-async fn the_mode_is_as_configured_whatever_the_umask_is() {
+async fn the_mode_is_as_configured() {
     let root = tempfile::tempdir().unwrap();
+    let a = root.path().join("out/a");
     write(&mut open(&root), whole(&[("a", "1")])).await.unwrap();
-    let mode = || {
-        let path = root.path().join("out/a");
-        fs::metadata(path).unwrap().permissions().mode() & 0o7777
-    };
-    assert_eq!(mode(), 0o644);
+    assert_eq!(mode(&a), 0o644);
     let mut config = config(&root);
     config.mode = FileMode::new(0o666).unwrap();
     let mut sink = Directory::open(config).unwrap();
     write(&mut sink, whole(&[("a", "1")])).await.unwrap();
-    assert_eq!(mode(), 0o666);
+    assert_eq!(mode(&a), 0o666);
+}
+
+/// Where the test below writes as a process of its own.
+const WRITES_TO: &str = "KUBEDEX_TEST_WRITES_TO";
+
+#[tokio::test]
+async fn others_may_enter_and_read_whatever_the_umask_is() {
+    if let Some(out) = std::env::var_os(WRITES_TO) {
+        let mut sink = Directory::open(DirectoryConfig::new(out)).unwrap();
+        write(&mut sink, whole(&[("eds/deep/a", "1")]))
+            .await
+            .unwrap();
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let program = std::env::current_exe().unwrap();
+    let name = "sinks::directory::others_may_enter_and_read_whatever_the_umask_is";
+    let status = Command::new("sh")
+        .args(["-c", "umask 077; exec \"$0\" --exact \"$1\""])
+        .args([program.as_os_str(), name.as_ref()])
+        .env(WRITES_TO, root.path().join("above/out"))
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    for folder in ["above", "above/out", "above/out/eds", "above/out/eds/deep"] {
+        assert_eq!(mode(root.path().join(folder)), 0o755, "{folder}");
+    }
+    assert_eq!(mode(root.path().join("above/out/eds/deep/a")), 0o644);
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_is_told_apart_from_what_cannot_be_opened() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "").unwrap();
+    let below = DirectoryConfig::new(root.path().join("file/out"));
+    let mut sink = Directory::open(below).unwrap();
+    let error = write(&mut sink, whole(&[("a", "1")])).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with("making the directory "),
+        "{error}"
+    );
 }
 
 /// A command that notes each run, and fails while a file says so.
