@@ -216,16 +216,21 @@ fn version(object: &Value) -> Option<&str> {
     object.get("metadata")?.get("resourceVersion")?.as_str()
 }
 
+/// An object's uid; empty if it has none.
+pub(super) fn uid(object: &Value) -> &str {
+    let uid = object.get("metadata").and_then(|it| it.get("uid"));
+    uid.and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Reads an object; none if it is no Lease.
 fn seen(object: &Value) -> Option<Seen> {
     if object.get("kind")?.as_str()? != "Lease" {
         return None;
     }
     let version = version(object).filter(|version| !version.is_empty())?;
-    let uid = object.get("metadata")?.get("uid").and_then(Value::as_str);
     Some(Seen {
         version: version.into(),
-        uid: uid.unwrap_or_default().into(),
+        uid: uid(object).into(),
         record: Record::from_spec(object.get("spec")),
     })
 }

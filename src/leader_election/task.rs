@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::clock::Clock;
 use super::config::Callbacks;
 use super::decision::{Answer, Effect, Machine, Now, Request};
-use super::lease::{LeaseClient, Outcome};
+use super::lease::{LeaseClient, Outcome, uid};
 use super::record::MicroTime;
 use super::state::{Health, Leadership, Role, TICK};
 use super::token::FencingToken;
@@ -380,6 +380,7 @@ impl Task {
     fn start(&mut self, version: Arc<str>, valid_until: Duration) {
         let token = FencingToken::new(
             Arc::clone(&self.shared.lease),
+            self.object.as_deref().map(uid).unwrap_or_default().into(),
             version,
             Arc::clone(&self.shared.clock),
             valid_until,

@@ -29,6 +29,7 @@ pub struct FencingToken {
 
 struct Shared {
     lease: Arc<str>,
+    lease_uid: Arc<str>,
     version: Arc<str>,
     clock: Arc<dyn Clock>,
     /// Nanoseconds of the clock.
@@ -83,6 +84,7 @@ pub struct WorkGuard {
 impl FencingToken {
     pub(super) fn new(
         lease: Arc<str>,
+        lease_uid: Arc<str>,
         version: Arc<str>,
         clock: Arc<dyn Clock>,
         valid_until: Duration,
@@ -90,6 +92,7 @@ impl FencingToken {
         Self {
             shared: Arc::new(Shared {
                 lease,
+                lease_uid,
                 version,
                 clock,
                 valid_until: AtomicU64::new(nanos(valid_until)),
@@ -103,6 +106,12 @@ impl FencingToken {
     /// The token to send with writes: a resource version.
     pub fn as_str(&self) -> &str {
         &self.shared.version
+    }
+
+    /// The uid of the Lease. Tokens of Leases with different uids may be of different clusters, and then neither is the
+    /// later one.
+    pub fn lease_uid(&self) -> &str {
+        &self.shared.lease_uid
     }
 
     /// Whether the candidate is certain to be the leader at this moment.
@@ -230,7 +239,7 @@ mod tests {
         let clock = Arc::new(Shown(Mutex::new(Duration::from_secs(1))));
         let until = Duration::from_secs(10);
         let shown = Arc::clone(&clock);
-        let token = FencingToken::new("ns/name".into(), "5".into(), shown, until);
+        let token = FencingToken::new("ns/name".into(), "uid".into(), "5".into(), shown, until);
         assert_eq!(token.remaining(), Duration::from_secs(9));
         token.check().unwrap();
         *clock.0.lock() = until;

@@ -12,12 +12,19 @@ use super::SinkError;
 #[derive(Clone, Debug, Default)]
 pub struct Permit {
     fencing: Option<Arc<dyn Fencing>>,
+    token: Option<Arc<str>>,
 }
 
-/// What a leader holds: a token that is greater than that of every leader before it.
+/// What a leader holds: a token that is greater than that of every leader of the same Lease before it.
 pub trait Fencing: fmt::Debug + Send + Sync {
     /// The token, a decimal number of any length.
     fn token(&self) -> &str;
+
+    /// The uid of the Lease by which it leads, so that tokens of another cluster are told apart; empty if that is not
+    /// known.
+    fn lease(&self) -> &str {
+        ""
+    }
 
     /// Whether the holder is certain to lead at this moment.
     ///
@@ -34,6 +41,10 @@ pub trait Fencing: fmt::Debug + Send + Sync {
 impl Fencing for FencingToken {
     fn token(&self) -> &str {
         self.as_str()
+    }
+
+    fn lease(&self) -> &str {
+        self.lease_uid()
     }
 
     fn check(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -53,14 +64,19 @@ impl Permit {
 
     /// The right of a leader.
     pub fn fenced(fencing: impl Fencing + 'static) -> Self {
+        let token = match (fencing.lease(), fencing.token()) {
+            ("", token) => token.into(),
+            (lease, token) => format!("{lease}/{token}").into(),
+        };
         Self {
             fencing: Some(Arc::new(fencing)),
+            token: Some(token),
         }
     }
 
-    /// The leader's token; `None` if nobody needs to lead.
+    /// The leader's token, after the uid of its Lease and a slash where that is known; `None` if nobody needs to lead.
     pub fn token(&self) -> Option<&str> {
-        self.fencing.as_deref().map(Fencing::token)
+        self.token.as_deref()
     }
 
     /// Whether a write may be done at this moment.

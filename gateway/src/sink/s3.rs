@@ -15,6 +15,7 @@ mod config;
 mod credentials;
 mod error;
 mod objects;
+mod token;
 mod writer;
 
 use std::sync::Arc;

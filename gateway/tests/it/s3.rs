@@ -17,7 +17,11 @@ struct Token(&'static str);
 
 impl Fencing for Token {
     fn token(&self) -> &str {
-        self.0
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    fn lease(&self) -> &str {
+        self.0.split_once('/').map_or("", |(lease, _)| lease)
     }
 
     fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

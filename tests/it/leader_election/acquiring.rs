@@ -53,6 +53,10 @@ async fn l3_the_first_candidate_creates_the_lease_as_a_real_server_takes_it() {
         token.as_str(),
         lease["metadata"]["resourceVersion"].as_str().unwrap()
     );
+    assert_eq!(
+        token.lease_uid(),
+        lease["metadata"]["uid"].as_str().unwrap()
+    );
     let methods: Vec<String> = link.sent().into_iter().map(|sent| sent.method).collect();
     assert_eq!(methods, ["GET", "POST"]);
 }

@@ -5,15 +5,14 @@
 //! a leader before it, which knows only the one before, cannot write the manifest any more, and looks at it before it
 //! writes anything else.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use kubedex::resource::compare_resource_versions;
 
 use super::objects::{Label, Objects, Put, Stat};
+use super::token::{self, Author};
 use crate::model::ContentHash;
 use crate::output::{File, Rendering};
 use crate::sink::directory::check_path;
@@ -28,6 +27,10 @@ const LOOKS: usize = 16;
 
 /// How many keys an error names.
 const NAMED: usize = 3;
+
+/// What to do where another Lease's leader was.
+const OTHER_LEASE: &str = "; if the cluster was rebuilt, or its Lease was made anew, set `adopt: true` to take over what \
+     is there; if another cluster writes there, too, give each a `cluster_id` of its own";
 
 /// Writes to one place in a store.
 #[derive(Debug)]
@@ -215,7 +218,10 @@ impl Job<'_> {
                 self.known.objects.remove(&path);
                 continue;
             }
+            let is_taken_over = self.author(stat.token.as_deref()) == Author::OtherLease;
             let Stat { etag, hash, .. } = stat;
+            // It gets our token also if its content is right.
+            let hash = hash.filter(|_| !is_taken_over);
             self.known.objects.insert(path, Object { etag, hash });
         }
         if foreign.is_empty() {
@@ -242,16 +248,25 @@ impl Job<'_> {
 
     /// Refuses to go on where a newer leader was.
     fn refuse_newer(&self, path: &str, theirs: Option<&str>) -> Result<(), SinkError> {
-        let (Some(ours), Some(theirs)) = (self.write.permit.token(), theirs) else {
-            return Ok(());
+        let (who, hint) = match self.author(theirs) {
+            Author::NotNewer => return Ok(()),
+            Author::OtherLease if self.adopt => return Ok(()),
+            Author::Newer => ("a newer leader", ""),
+            Author::OtherLease => ("a leader by another Lease", OTHER_LEASE),
         };
-        if compare_resource_versions(ours, theirs) == Some(Ordering::Less) {
-            return Err(SinkError::refusal(format!(
-                "{} was written by a newer leader (fencing token {theirs}, ours is {ours}) and is left alone",
-                self.objects.url(path)
-            )));
-        }
-        Ok(())
+        let (ours, theirs) = self.write.permit.token().zip(theirs).unwrap_or_default();
+        Err(SinkError::refusal(format!(
+            "{} was written by {who} (fencing token {theirs}, ours is {ours}) and is left alone{hint}",
+            self.objects.url(path)
+        )))
+    }
+
+    /// Who wrote what has this token.
+    fn author(&self, theirs: Option<&str>) -> Author {
+        let ours = self.write.permit.token();
+        ours.zip(theirs).map_or(Author::NotNewer, |(ours, theirs)| {
+            token::author(ours, theirs)
+        })
     }
 
     /// Whether the manifest is still the one that this leader wrote.
@@ -364,7 +379,8 @@ impl Job<'_> {
             return Ok(Found::Older(None));
         };
         self.refuse_newer(path, stat.token.as_deref())?;
-        if stat.hash.as_deref() == Some(hash) {
+        let is_taken_over = self.author(stat.token.as_deref()) == Author::OtherLease;
+        if stat.hash.as_deref() == Some(hash) && !is_taken_over {
             // Also what became of a write of ours whose answer was lost.
             return Ok(Found::Same(stat.etag));
         }

@@ -160,6 +160,44 @@ async fn a_leader_that_is_none_any_more_changes_nothing_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_rebuilt_cluster_takes_over_when_it_is_told_to() {
+    let store = Store::default();
+    let before = [("a", "1"), ("b", "1"), ("c", "1")];
+    write_as(&mut open(&store), "old/1000", whole(&before))
+        .await
+        .unwrap();
+    store.asked();
+    let after = [("a", "2"), ("b", "1")];
+    let error = write_as(&mut open(&store), "new/9", whole(&after))
+        .await
+        .unwrap_err();
+    let said = error.to_string();
+    assert!(error.is_lasting());
+    assert!(
+        said.contains("another Lease (fencing token old/1000, ours is new/9)")
+            && said.contains("rebuilt")
+            && said.contains("adopt: true"),
+        "{said}"
+    );
+    assert_eq!(changes(&store), [""; 0]);
+
+    let adopting = S3Config {
+        adopt: true,
+        ..config()
+    };
+    let mut sink = S3::over(Arc::new(store.clone()), &adopting).unwrap();
+    write_as(&mut sink, "new/9", whole(&after)).await.unwrap();
+    assert_eq!(store.content().await, pairs(&after));
+    // It is no longer needed then, also for what was right before.
+    write_as(&mut open(&store), "new/10", whole(&after))
+        .await
+        .unwrap();
+    // An even newer leader of the same Lease is left alone all the same.
+    let error = write_as(&mut sink, "new/9", part(&[("a", "old")], &[])).await;
+    assert!(error.unwrap_err().to_string().contains("newer leader"));
+}
+
+#[tokio::test]
 async fn what_a_lower_token_or_none_wrote_meanwhile_is_replaced() {
     let store = Store::default();
     let (mut ours, mut other) = (open(&store), open(&store.other()));

@@ -508,14 +508,15 @@ mod election {
         publisher.publish(with(&Snapshot::default(), "a"));
         has(&leading, 1).await;
         until(&standby, |status| status.phase == Phase::Standby).await;
-        assert_eq!(scripts[0].calls()[0].token.as_deref(), Some(one.as_str()));
+        let token = format!("{}/{one}", one.lease_uid());
+        assert_eq!(scripts[0].calls()[0].token.as_deref(), Some(&*token));
 
         first.shutdown().await;
         until(&leading, |status| status.phase == Phase::Standby).await;
         has(&standby, 1).await;
         let call = &scripts[1].calls()[0];
-        let (before, after) = (one.as_str(), call.token.as_deref().unwrap());
-        assert!(before.parse::<u64>().unwrap() < after.parse::<u64>().unwrap());
+        let after = call.token.as_deref().unwrap().rsplit('/').next().unwrap();
+        assert!(one.as_str().parse::<u64>().unwrap() < after.parse::<u64>().unwrap());
         second.shutdown().await;
     }
 }
