@@ -1,8 +1,9 @@
 //! The configuration file, `gateway.yaml`.
 //!
 //! It is read as a tree that knows its places, section by section, so that every fault is told at once, each with its
-//! line, column and field. A key that nobody knows is a fault. What can be checked without a server is checked here;
-//! nothing is opened, written or connected.
+//! line, column and field. A key that nobody knows is a fault, and so is one with nothing after it where a value is wanted. What
+//! can be checked without a server is checked here; nothing is written and nobody is asked, but files that it names may be
+//! read.
 //!
 //! The least configuration is `publish: [{format: json, stdout: {}}]`.
 
@@ -17,6 +18,7 @@ mod listen;
 mod mask;
 mod node;
 mod percent;
+mod place;
 mod publish;
 mod read;
 mod serve;
@@ -129,7 +131,13 @@ impl Config {
                 config.warnings.sort();
                 Ok(config)
             }
-            _ => Err(ConfigError::new(file, document.faults)),
+            _ => {
+                let mut faults = document.faults;
+                if faults.is_empty() {
+                    faults.push(Fault::of_file("something in it cannot be used"));
+                }
+                Err(ConfigError::new(file, faults))
+            }
         }
     }
 
@@ -145,12 +153,12 @@ impl Config {
         if let Some(discovery) = &discovery {
             discovery.check(&at("discovery"), document);
         }
-        let precedence = if document.has(&at("static_precedence")) {
+        let precedence = if document.has_value(&at("static_precedence")) {
             document.read(&at("static_precedence"))
         } else {
             Some(Origin::Static)
         };
-        let statics: Option<Vec<StaticCluster>> = if document.has(&at("static")) {
+        let statics: Option<Vec<StaticCluster>> = if document.has_value(&at("static")) {
             document.read(&at("static"))
         } else {
             Some(Vec::new())
@@ -308,6 +316,15 @@ fn leaders(publish: &[PublishConfig], has_election: bool, document: &mut Documen
     let mut any = false;
     for (index, publication) in publish.iter().enumerate() {
         any |= publication.leader_only;
+        if let Some(at) = publication.sink.shared_place()
+            && has_election
+            && !publication.leader_only
+        {
+            let reason = format!(
+                "every replica writes to {at}, and they overwrite each other; `leader_only: true` lets one of them"
+            );
+            document.warn(&path.index(index).key(publication.sink.name()), reason);
+        }
         if publication.leader_only && !has_election {
             let reason = "there is no `leader_election`; `leader_election: {}` takes the defaults";
             document.fault(&path.index(index).key("leader_only"), reason);

@@ -1,4 +1,4 @@
-//! `check`: whether a configuration can be used, without a cluster and without touching anything.
+//! `check`: whether a configuration can be used, without a cluster and without changing anything.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -21,7 +21,8 @@ be meant is a warning, which does not change the exit code.";
 
 /// Check a configuration without using it
 ///
-/// Reads the file, and checks all that can be checked without a cluster. Nothing is opened, written or connected.
+/// Reads the file, and checks all that can be checked without a cluster. Nothing is written and nobody is asked;
+/// certificates that it names are read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Check {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::Document;
 use super::node::Path;
+use super::place;
 
 /// Which cluster is watched. With nothing set it is found as kubectl finds it: `KUBECONFIG`, `~/.kube/config`, or the
 /// service account of the pod.
@@ -34,6 +35,9 @@ impl ClusterConfig {
                     document.fault(&path.key(field), reason);
                 }
             }
+        }
+        if let Some(file) = self.kubeconfig.as_deref().filter(|_| !self.demo) {
+            place::warn_unless_opened(&path.key("kubeconfig"), file, document);
         }
         for (field, text) in [
             (

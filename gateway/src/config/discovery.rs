@@ -1,14 +1,16 @@
 //! `discovery`: which Services become clusters, and how.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
-use kubedex::resource::is_dns_label;
+use kubedex::resource::{is_dns_label, is_dns_subdomain};
 use kubedex::selector::LabelSelector;
 use serde::{Deserialize, Serialize};
 
 use super::document::Document;
 use super::duration;
 use super::node::Path;
+use super::publish::is_name;
 use crate::engine::MOST_COALESCING;
 use crate::guard::GuardConfig;
 use crate::live::{COALESCING, LiveConfig};
@@ -100,17 +102,29 @@ impl DiscoveryConfig {
         }
         let ports = path.key("ports");
         for (index, port) in self.ports.iter().enumerate() {
+            let at = ports.index(index);
+            let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
             if port.is_empty() {
                 let reason = "it is empty; a port without a name is called by its number";
-                document.fault(&ports.index(index), reason);
+                document.fault(&at, reason);
+            } else if !is_dns_label(port) {
+                let reason = format!(
+                    "`{port}` is no port: a name has at most 63 of a-z, 0-9 and -, and no - at either end"
+                );
+                document.fault(&at, reason);
+            } else if is_number && port.parse::<NonZeroU16>().is_err() {
+                document.fault(&at, format!("`{port}` is no port: write 1 to 65535"));
             }
         }
         if self.ports.is_empty() && document.has(&ports) {
             let reason = "the list is empty; leave it out to make clusters of all ports";
             document.fault(&ports, reason);
         }
-        if self.annotation.as_ref().is_some_and(|it| it.key.is_empty()) {
-            document.fault(&path.key("annotation").key("key"), "it is empty");
+        if let Some(Choice { key, .. }) = &self.annotation
+            && !is_qualified_name(key)
+        {
+            let reason = format!("`{key}` is no annotation's key, such as example.com/expose");
+            document.fault(&path.key("annotation").key("key"), reason);
         }
         if self.coalescing > MOST_COALESCING {
             document.fault(&path.key("coalescing"), "it is more than a minute");
@@ -131,5 +145,13 @@ impl DiscoveryConfig {
                 annotation: self.annotation.clone(),
             },
         }
+    }
+}
+
+/// Whether Kubernetes takes it for the key of an annotation: a name, and perhaps a domain and a slash before it.
+fn is_qualified_name(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((domain, name)) => is_dns_subdomain(&domain.to_ascii_lowercase()) && is_name(name),
+        None => is_name(key),
     }
 }

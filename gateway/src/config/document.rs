@@ -9,6 +9,9 @@ use super::error::Fault;
 use super::node::{Node, Path, Step, Value};
 use super::read::{Kind, Reader, unknown_key};
 
+/// What is wrong with a key that has nothing after it. It would read as if it were not there, which may mean much more.
+pub(super) const NOTHING: &str = "nothing stands here; leave the key out";
+
 /// How many faults one section may have before the rest of it is not looked at.
 const PER_SECTION: usize = 20;
 
@@ -68,7 +71,7 @@ impl Document {
     }
 
     /// Whether a value stands there.
-    fn has_value(&self, path: &Path) -> bool {
+    pub(super) fn has_value(&self, path: &Path) -> bool {
         let node = self.root.at(path);
         node.is_some_and(|node| !matches!(node.value, Value::Null))
     }
@@ -109,13 +112,31 @@ impl Document {
         }
     }
 
-    /// Reads what stands there. `None` if it is wrong, which is noted, or absent.
+    /// Reads what stands there. `None` if it is absent, or if it is wrong, which is noted, as is a key with nothing after
+    /// it.
     pub(super) fn read<T: DeserializeOwned>(&mut self, path: &Path) -> Option<T> {
         if self.has_value(path) {
-            self.read_present(path)
-        } else {
-            None
+            return self.read_present(path);
         }
+        if self.has(path) {
+            self.fault(path, NOTHING);
+        }
+        None
+    }
+
+    /// As [`Document::read`] for what must be there; what is said if it is not is noted at what lacks it.
+    pub(super) fn require<T: DeserializeOwned>(
+        &mut self,
+        path: &Path,
+        key: &str,
+        missing: &str,
+    ) -> Option<T> {
+        let at = path.key(key);
+        if !self.has_value(&at) {
+            self.fault(path, missing);
+            return None;
+        }
+        self.read_present(&at)
     }
 
     /// As [`Document::read`]; a key with nothing after it, and also an absent one, reads as an empty mapping.

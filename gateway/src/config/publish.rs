@@ -1,6 +1,7 @@
 //! `publish`: which outputs are written to which sinks.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::document::Document;
 use super::error::suggestion;
 use super::node::Path;
+use super::place::{self, resolved};
 use crate::output::backends::{Backends, BackendsConfig};
 use crate::output::envoy::{EnvoyFiles, EnvoyFilesConfig, EnvoyFilesError};
 use crate::output::haproxy::{Haproxy, HaproxyConfig, Slots};
@@ -141,6 +143,22 @@ pub(super) fn read(path: &Path, document: &mut Document) -> Option<Vec<PublishCo
                 document.fault(&path, error.reason);
             }
         }
+        #[cfg(feature = "s3")]
+        if let SinkConfig::S3(config) = &entry.sink
+            && let Some(file) = &config.credentials_file
+        {
+            place::warn_unless_opened(&item.dotted("s3.credentials_file"), file, document);
+        }
+        #[cfg(feature = "s3")]
+        if let SinkConfig::S3(config) = &entry.sink
+            && config.is_top()
+        {
+            let reason = format!(
+                "without `prefix` and `cluster_id` it writes at the top of {}; two gateways that do overwrite each other",
+                config.url()
+            );
+            document.warn(&item.key("s3"), reason);
+        }
     }
     Some(entries)
 }
@@ -183,12 +201,8 @@ fn entry(path: &Path, document: &mut Document) -> Option<PublishConfig> {
 /// Reads `format` and `options` of what stands at a path.
 pub(super) fn format(path: &Path, document: &mut Document) -> Option<Format> {
     let at = path.key("format");
-    if !document.has(&at) {
-        let reason = format!("`format` is missing: one of {}", FORMATS.join(", "));
-        document.fault(path, reason);
-        return None;
-    }
-    let name: String = document.read(&at)?;
+    let missing = format!("`format` is missing: one of {}", FORMATS.join(", "));
+    let name: String = document.require(path, "format", &missing)?;
     let options = path.key("options");
     let format = match name.as_str() {
         "backends" => Format::Backends(document.read_section(&options)?),
@@ -233,7 +247,8 @@ fn sink(name: &str, path: &Path, document: &mut Document) -> Option<SinkConfig> 
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether it is 1 to 63 letters, digits, and -_. within.
+pub(super) fn is_name(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = name.as_bytes();
@@ -243,16 +258,38 @@ fn is_name(name: &str) -> bool {
         && is_end(bytes.last())
 }
 
-/// Faults for sinks that would remove each other's files.
+/// Faults for publications that would remove or replace each other's files, and warnings for those that may.
 fn distinct(entries: &[PublishConfig], items: &[Path], document: &mut Document) {
     for (number, (entry, item)) in entries.iter().zip(items).enumerate() {
-        let same = |other: &&PublishConfig| entry.sink.is_in_the_way_of(&other.sink);
-        if let Some(other) = entries[..number].iter().find(same) {
-            let path = item.key(entry.sink.name());
-            let reason = format!("{} writes there already", other.name);
-            document.fault(&path, reason);
+        let path = item.key(entry.sink.name());
+        for other in &entries[..number] {
+            match entry.sink.relation(&other.sink) {
+                Relation::Apart => {}
+                Relation::Same => {
+                    document.fault(&path, format!("{} writes there already", other.name));
+                }
+                Relation::Nested => {
+                    let name = &other.name;
+                    let reason = format!(
+                        "this directory and that of {name} are one below the other; they may be in each other's way"
+                    );
+                    document.warn(&path, reason);
+                }
+            }
+            let slots = entry.format.slots_file();
+            if slots.is_some() && slots == other.format.slots_file() {
+                let reason = format!("{} keeps its slots there already", other.name);
+                document.fault(&item.dotted("options.slots_file"), reason);
+            }
         }
     }
+}
+
+/// How the places of two sinks lie to each other.
+enum Relation {
+    Apart,
+    Same,
+    Nested,
 }
 
 impl PublishConfig {
@@ -265,7 +302,7 @@ impl PublishConfig {
         }
     }
 
-    /// The output and the sink. Nothing is opened or written.
+    /// The output and the sink. Nothing is written and nobody is asked; certificates are read.
     ///
     /// # Errors
     /// When one of them cannot work as it is configured.
@@ -298,6 +335,14 @@ impl Format {
             Self::Nginx(_) => "nginx",
             Self::Prometheus => "prometheus",
             Self::Traefik(_) => "traefik",
+        }
+    }
+
+    /// Where slots are kept, however it is spelled.
+    fn slots_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Haproxy(config) => config.slots_file.as_deref().map(resolved),
+            _ => None,
         }
     }
 
@@ -356,6 +401,15 @@ impl SinkConfig {
         }
     }
 
+    /// Where it writes, if others can write there, too, from elsewhere.
+    pub(super) fn shared_place(&self) -> Option<String> {
+        match self {
+            #[cfg(feature = "s3")]
+            Self::S3(config) => Some(config.url()),
+            _ => None,
+        }
+    }
+
     fn build(&self) -> Result<Box<dyn Sink>, sink::ConfigError> {
         Ok(match self.clone() {
             Self::Stdout => Box::new(Stdout::new()),
@@ -373,17 +427,21 @@ impl SinkConfig {
         })
     }
 
-    fn is_in_the_way_of(&self, other: &Self) -> bool {
+    fn relation(&self, other: &Self) -> Relation {
         match (self, other) {
             (Self::Directory(one), Self::Directory(two)) => {
-                let place = |path: &std::path::Path| {
-                    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-                };
-                place(&one.path) == place(&two.path)
+                let (one, two) = (resolved(&one.path), resolved(&two.path));
+                if one == two {
+                    Relation::Same
+                } else if one.starts_with(&two) || two.starts_with(&one) {
+                    Relation::Nested
+                } else {
+                    Relation::Apart
+                }
             }
             #[cfg(feature = "s3")]
-            (Self::S3(one), Self::S3(two)) => one.place() == two.place(),
-            _ => false,
+            (Self::S3(one), Self::S3(two)) if one.place() == two.place() => Relation::Same,
+            _ => Relation::Apart,
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use super::document::NOTHING;
 use super::error::suggestion;
 use super::node::{Key, Node, Path, Place, Step, Value};
 
@@ -198,7 +199,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.0.value {
-            Value::Null => visitor.visit_none(),
+            Value::Null => Err(de::Error::custom(NOTHING)),
             _ => visitor.visit_some(self),
         }
         .map_err(|error: ReadError| error.at(self.0.place))

@@ -32,13 +32,8 @@ pub struct DocumentConfig {
 /// Reads the section; `None` if something is wrong with it, which is noted.
 pub(super) fn read(path: &Path, document: &mut Document) -> Option<ServeConfig> {
     document.allow(path, &["listen", "max_connections", "documents"]);
-    if !document.has(&path.key("listen")) {
-        document.fault(
-            path,
-            "`listen` is missing: an address such as 127.0.0.1:8081",
-        );
-    }
-    let listen: Option<SocketAddr> = document.read(&path.key("listen"));
+    let missing = "`listen` is missing: an address such as 127.0.0.1:8081";
+    let listen: Option<SocketAddr> = document.require(path, "listen", missing);
     let connections = path.key("max_connections");
     let max_connections = if document.has(&connections) {
         let number: Option<usize> = document.read(&connections);
@@ -81,10 +76,8 @@ fn documents(path: &Path, document: &mut Document) -> Option<Vec<DocumentConfig>
     let mut documents = Vec::new();
     for item in &items {
         document.allow(item, &["path", "format", "options"]);
-        if !document.has(&item.key("path")) {
-            document.fault(item, "`path` is missing: one such as /traefik");
-        }
-        let at: Option<String> = document.read(&item.key("path"));
+        let missing = "`path` is missing: one such as /traefik";
+        let at: Option<String> = document.require(item, "path", missing);
         if let Some(at) = &at {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
             if !at.starts_with('/') || at.len() < 2 || !at.bytes().all(is_plain) {

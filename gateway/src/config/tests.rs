@@ -276,3 +276,151 @@ fn who_may_be_told_by_ads_is_checked() {
     let found = faults("xds: {listen: '127.0.0.1:9911'}");
     assert!(found[0].contains("is taken by"), "{found:?}");
 }
+
+#[test]
+fn a_key_with_nothing_after_it_is_not_taken_for_absent() {
+    for (text, said) in [
+        (
+            "discovery: {selector: }",
+            "discovery.selector: nothing stands here",
+        ),
+        (
+            "discovery: {annotation: }",
+            "discovery.annotation: nothing stands here",
+        ),
+        ("discovery: {namespaces: }", "discovery.namespaces: "),
+        (
+            "publish: [{format: json, stdout: {}, leader_only: }]",
+            "publish[0].leader_only: nothing",
+        ),
+        (
+            "publish: [{format: json, stdout: {}, name: }]",
+            "publish[0].name: nothing",
+        ),
+        (
+            "publish: [{format: , stdout: {}}]",
+            "publish[0]: `format` is missing",
+        ),
+        ("http: {listen: }", "http: `listen` is missing"),
+        ("http:", "http: `listen` is missing"),
+        (
+            "http: {listen: '127.0.0.1:0', max_connections: }",
+            "http.max_connections: nothing stands here",
+        ),
+        (
+            "http: {listen: '127.0.0.1:0', documents: [{path: , format: json}]}",
+            "http.documents[0]: `path` is missing",
+        ),
+        (
+            "leader_election: {namespace: }",
+            "leader_election.namespace: nothing stands here",
+        ),
+    ] {
+        let found = faults(text);
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
+        assert!(found[0].contains(said), "{text}: {}", found[0]);
+    }
+    let commented_out = config("static:\nstatic_precedence:\npublish:\ndiscovery:\n");
+    assert!(commented_out.statics.is_empty() && commented_out.publish.is_empty());
+    assert_eq!(commented_out.static_precedence, Origin::Static);
+}
+
+#[test]
+fn publications_must_not_be_in_each_others_way_however_it_is_spelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+    let two = |one: &str, two: &str| {
+        format!(
+            "publish:\n- {{format: json, directory: {{path: {root}/{one}}}}}\n\
+             - {{format: json, directory: {{path: {root}/{two}}}}}\n"
+        )
+    };
+    for (one, other) in [("x", "y/../x"), ("x", "link/x"), ("x", "x/")] {
+        let found = faults(&two(one, other));
+        assert!(found[0].contains("publish[1].directory: json-directory writes there"));
+    }
+    let nested = config(&two("x", "link/x/y"));
+    assert!(nested.warnings[0].reason().contains("one below the other"));
+    assert!(config(&two("x", "xy")).warnings.is_empty());
+
+    let slots = |one: &str, two: &str| {
+        format!(
+            "publish:\n- {{format: haproxy, options: {{slots_file: '{one}'}}, stdout: {{}}}}\n\
+             - {{format: haproxy, options: {{slots_file: '{two}'}}, stdout: {{}}}}\n"
+        )
+    };
+    let found = faults(&slots("/a/slots.json", "/a/b/../slots.json"));
+    assert!(found[0].contains("publish[1].options.slots_file: haproxy-stdout keeps its slots"));
+    for nameless in ["", "/", "a/.."] {
+        let found = faults(&slots("/a", nameless));
+        assert!(found[0].contains("publish[1].options.slots_file: it does not name a file"));
+    }
+    config(&slots("/a/one", "/a/two"));
+}
+
+#[test]
+fn what_no_service_has_cannot_be_chosen() {
+    let found = faults(
+        "discovery: {ports: [http, '80', HTTP, 'a b', '0', '65536', ''], annotation: {mode: opt-in, key: 'a b/c'}}",
+    );
+    let ports = found.iter().filter(|fault| fault.contains(".ports["));
+    assert_eq!(ports.count(), 5, "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .any(|fault| fault.contains("annotation.key: `a b/c` is no"))
+    );
+    for key in ["expose", "example.com/expose", "Example.com/a.b_c"] {
+        config(&format!(
+            "discovery: {{annotation: {{mode: opt-in, key: {key}}}}}"
+        ));
+    }
+    for key in ["a/b/c", "/a", "a/", "-a", "''"] {
+        assert_eq!(
+            faults(&format!(
+                "discovery: {{annotation: {{mode: opt-in, key: {key}}}}}"
+            ))
+            .len(),
+            1
+        );
+    }
+}
+
+#[test]
+fn files_that_may_be_elsewhere_are_warned_of() {
+    let found = config("cluster: {kubeconfig: /nonexistent/config}\nhttp: {listen: '127.0.0.1:0'}");
+    assert_eq!(found.warnings.len(), 1);
+    assert_eq!(found.warnings[0].field(), "cluster.kubeconfig");
+    assert!(found.warnings[0].reason().ends_with("it does not run here"));
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn gateways_that_may_overwrite_each_other_in_a_store_are_warned_of() {
+    let warnings = |sink: &str, rest: &str| {
+        let key = tempfile::NamedTempFile::new().unwrap();
+        let credentials = key.path().display();
+        let text = format!(
+            "publish:\n- {{format: json, s3: {{bucket: gateway, credentials_file: {credentials}{sink}}}{rest}}}\n\
+             - {{format: json, stdout: {{}}, leader_only: true}}\nleader_election: {{}}\n"
+        );
+        let warnings = config(&text).warnings;
+        let line = |it: &Fault| format!("{}: {}", it.field(), it.reason());
+        warnings.iter().map(line).collect::<Vec<_>>()
+    };
+    assert!(warnings(", prefix: gw", ", leader_only: true").is_empty());
+    assert!(warnings(", cluster_id: eu", ", leader_only: true").is_empty());
+    let found = warnings(", prefix: gw", "");
+    assert!(found[0].starts_with("publish[0].s3: every replica writes to s3://gateway/gw"));
+    let found = warnings("", ", leader_only: true");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("at the top of s3://gateway; two gateways"));
+    let missing = config(
+        "publish: [{format: json, s3: {bucket: gateway, prefix: x, credentials_file: /nonexistent}}]",
+    );
+    assert_eq!(
+        missing.warnings[0].field(),
+        "publish[0].s3.credentials_file"
+    );
+}

@@ -96,6 +96,11 @@ impl DirectoryConfig {
             let reason = format!("{} is a file, not a directory", self.path.display());
             return Err(ConfigError::new("path", reason));
         }
+        if self.mode.bits() & 0o400 == 0 {
+            let reason =
+                "the owner must be able to read: what stands is held against what is wanted";
+            return Err(ConfigError::new("mode", reason));
+        }
         if self.command.first().is_some_and(String::is_empty) {
             return Err(ConfigError::new("command", "the program has no name"));
         }
@@ -311,5 +316,8 @@ mod tests {
         let mut config = DirectoryConfig::new("x");
         config.command = vec![String::new()];
         assert!(open(config).starts_with("command: "));
+        let mut config = DirectoryConfig::new("x");
+        config.mode = FileMode::new(0o244).unwrap();
+        assert!(open(config).starts_with("mode: "));
     }
 }

@@ -85,6 +85,10 @@ impl HaproxyConfig {
         if self.stick_table_size == 0 {
             return Err(ConfigError::new("stick_table_size", "write at least 1"));
         }
+        let slots_file = self.slots_file.as_deref();
+        if slots_file.is_some_and(|file| file.file_name().is_none()) {
+            return Err(ConfigError::new("slots_file", "it does not name a file"));
+        }
         if let Some(words) = &self.default_server {
             let fits = |letter: char| letter.is_ascii_graphic() || letter == ' ';
             if words.trim().is_empty() || words.len() > 1024 || !words.chars().all(fits) {

@@ -125,6 +125,19 @@ impl S3Config {
         Ok(root)
     }
 
+    /// Where it writes, as a URL without the endpoint.
+    pub(crate) fn url(&self) -> String {
+        match &*self.root().unwrap_or_default() {
+            "" => format!("s3://{}", self.bucket),
+            root => format!("s3://{}/{root}", self.bucket),
+        }
+    }
+
+    /// Whether nothing tells its keys from those of another gateway in the bucket.
+    pub(crate) fn is_top(&self) -> bool {
+        self.root().is_ok_and(|root| root.is_empty())
+    }
+
     /// Where it writes, as a text that is the same for the same place; two publications must not have the same.
     pub fn place(&self) -> String {
         let endpoint = self.endpoint.as_deref().unwrap_or("aws");
