@@ -45,6 +45,15 @@ pub(crate) struct Listed {
     pub(crate) modified: i64,
 }
 
+/// What came of a listing.
+#[derive(Debug)]
+pub(super) enum Listing {
+    /// The objects, by path below the place.
+    Objects(BTreeMap<Arc<str>, Listed>),
+    /// There is a key that no path has, such as `a//b`, and with it nothing is listed.
+    Unlistable(object_store::path::Error),
+}
+
 /// What an object says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -134,6 +143,23 @@ impl Objects {
 
     /// All objects, by path below this place.
     pub(crate) async fn list(&self) -> Result<BTreeMap<Arc<str>, Listed>, SinkError> {
+        match self.list_wanted(|_| true).await? {
+            Listing::Objects(objects) => Ok(objects),
+            Listing::Unlistable(error) => {
+                let what = format!(
+                    "a key below {} cannot be a file; remove that object, or use a prefix without it",
+                    self.describe()
+                );
+                Err(SinkError::passing(what, error).lasting())
+            }
+        }
+    }
+
+    /// The objects whose paths are wanted; the others take no memory, however many they are.
+    pub(super) async fn list_wanted(
+        &self,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Listing, SinkError> {
         let root = match &*self.root {
             "" => None,
             root => Some(Path::parse(root).map_err(|error| {
@@ -145,7 +171,8 @@ impl Objects {
         loop {
             let object = match listing.try_next().await {
                 Ok(Some(object)) => object,
-                Ok(None) => return Ok(found),
+                Ok(None) => return Ok(Listing::Objects(found)),
+                Err(Error::InvalidPath { source }) => return Ok(Listing::Unlistable(source)),
                 Err(error) => return Err(self.failed("listing", "", &error).await),
             };
             let key = object.location.as_ref();
@@ -155,7 +182,7 @@ impl Objects {
                     .strip_prefix(root)
                     .and_then(|rest| rest.strip_prefix('/')),
             };
-            let Some(path) = path.filter(|path| !path.is_empty()) else {
+            let Some(path) = path.filter(|path| !path.is_empty() && is_wanted(path)) else {
                 continue;
             };
             if found.len() >= OBJECTS {

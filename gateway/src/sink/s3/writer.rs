@@ -5,13 +5,13 @@
 //! a leader before it, which knows only the one before, cannot write the manifest any more, and looks at it before it
 //! writes anything else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::objects::{Label, Objects, Put, Stat};
+use super::objects::{Label, Listing, Objects, Put, Stat};
 use super::token::{self, Author};
 use crate::model::ContentHash;
 use crate::output::{File, Rendering};
@@ -43,7 +43,6 @@ pub(super) struct Writer {
 }
 
 /// What is there.
-
 #[derive(Debug, Default)]
 struct Known {
     /// The tag of the manifest; none if there is no manifest.
@@ -52,6 +51,8 @@ struct Known {
     token: Option<String>,
     names: Names,
     objects: HashMap<Arc<str>, Object>,
+    /// Whether what is not among the objects may be there all the same, since nothing could be listed.
+    is_unlisted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +85,7 @@ impl Writer {
         write.permit.check()?;
         if self.is_stale || write.rendering.is_whole {
             self.is_stale = true;
-            self.read().await?;
+            self.read(&write.rendering).await?;
         }
         self.is_stale = true;
         let mut job = Job {
@@ -98,9 +99,10 @@ impl Writer {
         Ok(written)
     }
 
-    /// Reads what is there: the manifest, and a list. What is remembered of an object is believed if it has still the
-    /// same tag.
-    async fn read(&mut self) -> Result<(), SinkError> {
+    /// Reads what is there: the manifest, and a list, of which what is ours or is to be written is kept. What is remembered
+    /// of an object is believed if it has still the same tag. Where a key of others keeps everything from being listed,
+    /// each object is looked at by itself instead.
+    async fn read(&mut self, rendering: &Rendering) -> Result<(), SinkError> {
         let mut known = Known::default();
         if let Some((stat, bytes)) = self.objects.get(manifest::NAME, manifest::LIMIT).await? {
             known.names = manifest::parse(&bytes).map_err(|error| {
@@ -113,7 +115,16 @@ impl Writer {
             known.manifest = Some(stat.etag);
             known.token = stat.token;
         }
-        for (path, listed) in self.objects.list().await? {
+        let rendered: HashSet<&str> = rendering.files.iter().map(|file| &*file.path).collect();
+        let is_wanted = |path: &str| rendered.contains(path) || known.names.contains(path);
+        let listed = match self.objects.list_wanted(is_wanted).await? {
+            Listing::Objects(objects) => objects,
+            Listing::Unlistable(_) => {
+                known.is_unlisted = true;
+                BTreeMap::new()
+            }
+        };
+        for (path, listed) in listed {
             let remembered = self.known.objects.get(&path);
             let hash = remembered
                 .filter(|object| object.etag == listed.etag)
@@ -194,7 +205,10 @@ impl Job<'_> {
             match self.known.objects.get(&file.path) {
                 Some(object) => object.hash.is_none(),
                 // It was not listed; or it came since then, before its name stands in the manifest.
-                None => !rendering.is_whole && !self.known.names.contains(&file.path),
+                None => {
+                    self.known.is_unlisted
+                        || !rendering.is_whole && !self.known.names.contains(&file.path)
+                }
             }
         });
         let objects = self.objects;

@@ -221,3 +221,17 @@ async fn a_directory_that_was_replaced_is_filled_anew() {
     assert_eq!(case.pull.once().await.unwrap().files, 3);
     assert!(!case.pull.once().await.unwrap().is_change());
 }
+
+#[tokio::test]
+async fn a_key_that_is_no_path_is_named() {
+    let mut case = Case::new(&TREE, MAX_BYTES).await;
+    case.store.have_bad_key("gw/eds//a.json");
+    let error = case.pull.once().await.unwrap_err();
+    let said = error.chain();
+    assert!(error.is_lasting());
+    assert!(
+        said.contains("gw/eds//a.json") && said.contains("remove that object"),
+        "{said}"
+    );
+    assert!(case.is_empty());
+}

@@ -327,6 +327,33 @@ async fn an_object_of_others_is_neither_replaced_nor_removed_unless_asked_for() 
 }
 
 #[tokio::test]
+async fn a_key_of_others_that_is_no_path_is_not_in_the_way() {
+    let store = Store::default();
+    store.have_bad_key("gw/eu-1/theirs//x");
+    store.put_foreign("gw/eu-1/theirs", "x").await;
+    let mut sink = open(&store);
+    let files = [("a", "1"), ("b", "2")];
+    write(&mut sink, whole(&files)).await.unwrap();
+    store.asked();
+    let written = write(&mut sink, whole(&files)).await.unwrap();
+    assert_eq!((written.unchanged, written.is_change()), (2, false));
+    let asked = store.asked();
+    let looks = asked.iter().filter(|it| it.starts_with("head gw/eu-1/"));
+    assert_eq!(looks.count(), 2, "each is looked at by itself: {asked:?}");
+    // What was changed is mended, also after a restart, what is no longer wanted goes, and what others have stays.
+    store.put_foreign("gw/eu-1/a", "9").await;
+    let mut sink = open(&store);
+    let error = write(&mut sink, whole(&[("a", "1"), ("theirs", "2")])).await;
+    assert!(error.unwrap_err().is_lasting());
+    write(&mut sink, whole(&[("a", "1")])).await.unwrap();
+    let stands = pairs(&[("a", "1"), ("theirs", "x")]);
+    assert_eq!(store.content().await, stands);
+    write(&mut sink, part(&[("c", "3")], &["a"])).await.unwrap();
+    let stands = pairs(&[("c", "3"), ("theirs", "x")]);
+    assert_eq!(store.content().await, stands);
+}
+
+#[tokio::test]
 async fn a_whole_rendering_mends_what_others_changed_or_removed() {
     let store = Store::default();
     let mut sink = open(&store);

@@ -6,6 +6,8 @@ use kubedex_gateway::model::{Cluster, Protocol, Snapshot};
 use kubedex_gateway::output::{File, Output, Rendering};
 use kubedex_gateway::publication::{Gate, Phase, Publication, PublicationConfig, Status};
 use kubedex_gateway::publish::channel;
+use kubedex_gateway::pull::{MAX_BYTES, Pull, PullConfig};
+use kubedex_gateway::sink::directory::DirectoryConfig;
 use kubedex_gateway::sink::s3::{S3, S3Config};
 
 use super::server::{Server, Tap, free_port};
@@ -216,4 +218,29 @@ async fn https_works_with_an_authority_of_ones_own_and_not_without() {
     let mut sink = S3::open(&strict).unwrap();
     let error = write(&mut sink, whole(&[("a", "1")])).await.unwrap_err();
     assert!(error.chain().contains("certificate"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn keys_that_are_no_paths_are_not_in_the_way() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    server.put("gw/theirs//x", "x");
+    let mut sink = S3::open(&server.config()).unwrap();
+    write(&mut sink, whole(&[("a", "1"), ("b", "1")]))
+        .await
+        .unwrap();
+    server.put("gw/a", "spoilt");
+    write(&mut sink, whole(&[("a", "2")])).await.unwrap();
+    let text = |key: &str| server.text(key);
+    assert_eq!((text("gw/a").as_deref(), text("gw/b")), (Some("2"), None));
+    assert_eq!(text("gw/theirs//x").as_deref(), Some("x"));
+    let folder = tempfile::tempdir().unwrap();
+    let config = PullConfig {
+        source: server.config(),
+        directory: DirectoryConfig::new(folder.path()),
+        max_bytes: MAX_BYTES,
+    };
+    let error = Pull::open(config).unwrap().once().await.unwrap_err();
+    assert!(error.chain().contains("gw/theirs//x"), "{}", error.chain());
 }

@@ -30,6 +30,8 @@ struct State {
     lose_answer: bool,
     /// How many more looks at objects are answered; all, if none.
     looks: Option<usize>,
+    /// A key that is no path, on which listings stumble.
+    bad_key: Option<&'static str>,
     /// What others do to an object, one thing before each time that it is got.
     meddling: BTreeMap<String, VecDeque<Meddling>>,
 }
@@ -75,6 +77,11 @@ impl Store {
     /// Answers so many more looks at objects, and leaves the others waiting; or answers all.
     pub(crate) fn hang_after(&self, looks: Option<usize>) {
         self.state.lock().unwrap().looks = looks;
+    }
+
+    /// Lets listings stumble on a key that is no path.
+    pub(crate) fn have_bad_key(&self, key: &'static str) {
+        self.state.lock().unwrap().bad_key = Some(key);
     }
 
     /// Lets others do this to an object, one thing before each time that it is got.
@@ -221,7 +228,13 @@ impl ObjectStore for Store {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.note("list", &prefix.cloned().unwrap_or_default());
-        self.inner.list(prefix)
+        let bad_key = self.state.lock().unwrap().bad_key;
+        match bad_key.map(Path::parse) {
+            Some(Err(source)) => {
+                futures::stream::iter([Err(Error::InvalidPath { source })]).boxed()
+            }
+            _ => self.inner.list(prefix),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
