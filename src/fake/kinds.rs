@@ -108,7 +108,12 @@ fn namespace(object: &mut Object) {
 /// The rules of a kind; `old` is there for a change.
 pub(super) fn validate(call: &Call<'_>, object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
     let Some(kind) = built_in(call) else {
-        return schema::validate(&call.served().schema, object);
+        let schema = &call.served().schema;
+        return if call.info.subresource == "status" {
+            schema::validate_status(schema, object)
+        } else {
+            schema::validate(schema, object)
+        };
     };
     match kind {
         "ConfigMap" => config::config_map(object, old),

@@ -1,6 +1,12 @@
 //! `metadata`: reading, writing and the rules that hold for every kind.
 
+mod owner;
+
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
+
+pub(super) use owner::without_duplicates;
 
 use super::registry::{GroupResource, Resource};
 use super::rest::Object;
@@ -146,11 +152,15 @@ pub(super) fn create_faults(resource: &Resource, object: &Object) -> Vec<FieldFa
         }
     }
     faults.extend(common_faults(object));
+    faults.extend(finalizer_faults(object));
+    if qualifies_finalizers(resource) {
+        faults.extend(unqualified_finalizers(object));
+    }
     faults
 }
 
-/// The rules that hold for a changed object, too.
-pub(super) fn common_faults(object: &Object) -> Vec<FieldFault> {
+/// The rules for what every look at metadata covers.
+fn common_faults(object: &Object) -> Vec<FieldFault> {
     let mut faults = Vec::new();
     let Some(metadata) = of(object) else {
         return faults;
@@ -196,24 +206,120 @@ pub(super) fn common_faults(object: &Object) -> Vec<FieldFault> {
             ANNOTATIONS_LIMIT as u64,
         ));
     }
-    for name in finalizers(object) {
+    faults.extend(owner::faults(object));
+    faults
+}
+
+fn finalizer_faults(object: &Object) -> Vec<FieldFault> {
+    let names = finalizers(object);
+    let mut faults = Vec::new();
+    for name in &names {
         for words in label_key_faults(name) {
             faults.push(FieldFault::invalid(
                 "metadata.finalizers",
-                &Value::from(name),
+                &Value::from(*name),
                 &words,
             ));
         }
     }
+    if names.contains(&ORPHAN) && names.contains(&FOREGROUND) {
+        faults.push(FieldFault::invalid(
+            "metadata.finalizers",
+            &Value::from(names),
+            "finalizer orphan and foregroundDeletion cannot be both set",
+        ));
+    }
     faults
 }
 
-/// The rules for a change. The server looks twice, so each of these faults is told twice.
-pub(super) fn update_faults(old: &Object, new: &Object) -> Vec<FieldFault> {
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", ORPHAN, FOREGROUND];
+
+fn is_unqualified(finalizer: &str) -> bool {
+    !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer)
+}
+
+/// Whether a finalizer needs a domain: custom resources are only warned, and a few kinds are not asked.
+fn qualifies_finalizers(resource: &Resource) -> bool {
+    let group = &*resource.plural.group;
+    resource.traits.built_in
+        && !matches!(
+            group,
+            "admissionregistration.k8s.io" | "apiextensions.k8s.io" | "coordination.k8s.io"
+        )
+}
+
+fn unqualified_finalizers(object: &Object) -> Vec<FieldFault> {
+    finalizers(object)
+        .into_iter()
+        .enumerate()
+        .filter(|(_, name)| is_unqualified(name))
+        .map(|(index, name)| {
+            FieldFault::invalid(
+                format!("metadata.finalizers[{index}]"),
+                &Value::from(name),
+                "name is neither a standard finalizer name nor is it fully qualified",
+            )
+        })
+        .collect()
+}
+
+/// What the server says to finalizers of a custom resource that are new and without a domain.
+pub(super) fn finalizer_warnings(object: &Object, old: Option<&Object>) -> Vec<String> {
+    let known = old.map(finalizers).unwrap_or_default();
+    let added: BTreeSet<&str> = finalizers(object)
+        .into_iter()
+        .filter(|name| !known.contains(name))
+        .collect();
+    added
+        .into_iter()
+        .filter(|name| is_unqualified(name))
+        .map(|name| {
+            let path = if name.contains('.') {
+                " including a path (/)"
+            } else {
+                ""
+            };
+            format!(
+                "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers"
+            )
+        })
+        .collect()
+}
+
+/// The rules for a change. The server looks at metadata once for all kinds and once, or twice, more for each: a fault is
+/// told as often as it is found.
+pub(super) fn update_faults(
+    resource: &Resource,
+    subresource: &str,
+    old: &Object,
+    new: &Object,
+) -> Vec<FieldFault> {
+    let mut faults = common_faults(new);
+    faults.extend(finalizer_faults(new));
+    faults.extend(change_faults(old, new));
+    let whole = subresource.is_empty() && resource.traits.built_in;
+    let again = match &*resource.plural.name {
+        "endpointslices" if whole => return [faults, create_faults(resource, new)].concat(),
+        "configmaps" | "pods" | "secrets" | "serviceaccounts" | "services" if whole => {
+            create_faults(resource, new)
+        }
+        _ => Vec::new(),
+    };
+    faults.extend(change_faults(old, new));
+    if qualifies_finalizers(resource) {
+        faults.extend(unqualified_finalizers(new));
+    }
+    faults.extend(again);
+    faults
+}
+
+fn change_faults(old: &Object, new: &Object) -> Vec<FieldFault> {
     let mut faults = Vec::new();
     if is_deleting(old) {
         let before = finalizers(old);
-        let added: Vec<_> = finalizers(new)
+        let added: BTreeSet<_> = finalizers(new)
             .into_iter()
             .filter(|name| !before.contains(name))
             .map(|name| format!("{name:?}"))
@@ -223,7 +329,7 @@ pub(super) fn update_faults(old: &Object, new: &Object) -> Vec<FieldFault> {
                 "metadata.finalizers",
                 &format!(
                     "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
-                    added.join(", ")
+                    Vec::from_iter(added).join(", ")
                 ),
             ));
         }
@@ -237,8 +343,6 @@ pub(super) fn update_faults(old: &Object, new: &Object) -> Vec<FieldFault> {
         ));
     }
     faults.extend(common_faults(new));
-    let twice = faults.clone();
-    faults.extend(twice);
     faults
 }
 

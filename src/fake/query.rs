@@ -122,7 +122,18 @@ pub(super) struct ListOptions {
 impl ListOptions {
     pub(super) fn read(query: &Query, watch: bool) -> Result<Self, ApiError> {
         let bad = |error: crate::selector::SelectorError| ApiError::bad_request(error.to_string());
-        let matching = query.text("resourceVersionMatch").unwrap_or_default();
+        let mut matching = query.text("resourceVersionMatch").unwrap_or_default();
+        let resource_version = query.get("resourceVersion").unwrap_or_default().to_owned();
+        let mut send_initial_events = query.flag("sendInitialEvents");
+        if watch
+            && send_initial_events.is_none()
+            && matching.is_empty()
+            && matches!(&*resource_version, "" | "0")
+        {
+            // A watch from nowhere is a streaming list.
+            send_initial_events = Some(true);
+            matching = "NotOlderThan";
+        }
         let options = Self {
             labels: query
                 .text("labelSelector")
@@ -136,10 +147,10 @@ impl ListOptions {
                 .map_err(bad)?,
             watch,
             bookmarks: query.flag("allowWatchBookmarks").unwrap_or_default(),
-            resource_version: query.get("resourceVersion").unwrap_or_default().to_owned(),
+            resource_version,
             exact: matching == "Exact",
             not_older_than: matching == "NotOlderThan",
-            send_initial_events: query.flag("sendInitialEvents"),
+            send_initial_events,
             timeout_seconds: query
                 .number("timeoutSeconds")?
                 .and_then(|seconds| u64::try_from(seconds).ok())
@@ -172,17 +183,17 @@ impl ListOptions {
                     "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
                 );
             }
-            if self.continue_token.is_some() {
-                forbid(
-                    MATCH,
-                    "resourceVersionMatch is forbidden when continue is provided",
-                );
-            }
             if !matching.is_empty() && !self.not_older_than {
                 faults.push(FieldFault::not_supported(
                     MATCH,
                     &Value::from(matching),
                     &["NotOlderThan"],
+                ));
+            }
+            if !matching.is_empty() && self.continue_token.is_some() {
+                faults.push(FieldFault::forbidden(
+                    MATCH,
+                    "resourceVersionMatch is forbidden when continue is provided",
                 ));
             }
             return faults;

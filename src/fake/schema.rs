@@ -11,7 +11,7 @@ mod walk;
 
 pub(super) use dsl::{built_in, object_meta};
 pub(super) use openapi::read as from_crd;
-pub(super) use validate::validate;
+pub(super) use validate::{validate, validate_status};
 pub(super) use walk::{custom, fill_empty, typed};
 
 use std::collections::BTreeMap;

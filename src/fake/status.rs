@@ -66,10 +66,15 @@ impl FieldFault {
     }
 
     pub(super) fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        Self::invalid_shown(field, &value.to_string(), detail)
+    }
+
+    /// An invalid value that is shown in words of its own.
+    pub(super) fn invalid_shown(field: impl Into<String>, shown: &str, detail: &str) -> Self {
         Self::new(
             "FieldValueInvalid",
             field,
-            format!("Invalid value: {value}: {detail}"),
+            format!("Invalid value: {shown}: {detail}"),
         )
     }
 
@@ -179,6 +184,12 @@ impl ApiError {
             format!("{resource} \"{name}\" already exists"),
         )
         .with(resource.details(Some(name)))
+    }
+
+    /// A refusal because of an object that is on its way out.
+    pub(super) fn being_deleted(mut self) -> Self {
+        self.message = format!("object is being deleted: {}", self.message);
+        self
     }
 
     /// `qualified` and `details` name either the resource or the kind: the server uses both.

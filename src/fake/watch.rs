@@ -43,6 +43,8 @@ pub(super) struct Watch {
     /// The bookmark that ends the initial state, if one is wanted.
     initial_end: Option<u64>,
     bookmarks: bool,
+    /// Changes up to here are the client's past, even if they are still to come.
+    start: u64,
     /// The newest revision the client has been told of.
     told: u64,
     next_bookmark: Instant,
@@ -88,6 +90,7 @@ impl Watch {
             initial: VecDeque::new(),
             initial_end: None,
             bookmarks: options.bookmarks,
+            start: current,
             told: current,
             next_bookmark: next_bookmark(now, deadline),
             deadline,
@@ -121,6 +124,7 @@ impl Watch {
                 return Ok(watch);
             }
         }
+        watch.start = start;
         watch.told = start;
         if initial {
             watch.initial = state
@@ -236,7 +240,7 @@ impl Watch {
         drop(state);
         let caught_up = changes.len() < BATCH;
         for change in changes {
-            if !change.key.starts_with(&*self.within) {
+            if change.revision <= self.start || !change.key.starts_with(&*self.within) {
                 continue;
             }
             let before = change

@@ -1,5 +1,9 @@
 //! The fake cluster through a client, in process.
 
+mod asking;
+mod watches;
+mod writes;
+
 use std::time::Duration;
 
 use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};

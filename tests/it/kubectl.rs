@@ -203,7 +203,7 @@ async fn manifests_are_applied_by_the_client_and_by_the_server() {
     let ports = kubectl
         .run("get service web -n demo -o jsonpath={.spec.ports[*].port}")
         .await;
-    assert_eq!(ports, "80 443", "a strategic patch adds to the list");
+    assert_eq!(ports, "443 80", "a strategic patch puts what it adds first");
     let described = kubectl.run("describe service web -n demo").await;
     assert!(
         described.contains("Selector:") && described.contains("app=web"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::list::decimal;
 use super::object::Source;
 use super::{Answer, Call, Content, Decoded, Object};
 use crate::fake::query::WriteOptions;
@@ -22,6 +23,7 @@ impl Call<'_> {
         if self.info.names_object {
             self.match_name(&decoded.object)?;
         }
+        self.drop_twin_owners(&mut decoded.object, "");
         let manager = managed::Manager::updating(self, &options);
         let entry = self.create_object(decoded, &manager, options.dry_run)?;
         Ok(Answer::created(Content::Object(entry)))
@@ -46,14 +48,24 @@ impl Call<'_> {
         if !faults.is_empty() {
             return Err(ApiError::invalid(&kind, &name, &faults));
         }
-        if !revision.is_empty() && revision != "0" {
+        // What is no number counts as none.
+        if decimal(&revision).is_ok_and(|revision| revision > 0) {
             return Err(ApiError::internal(
                 "resourceVersion should not be set on objects to be created",
             ));
         }
+        if !self.resource.traits.built_in {
+            self.warnings
+                .extend(meta::finalizer_warnings(&object, None));
+        }
         let key = key(self.namespace(), &name);
-        if self.state.store.get(&self.resource.plural, &key).is_some() {
-            return Err(ApiError::already_exists(&self.resource.plural, &name));
+        if let Some(present) = self.state.store.get(&self.resource.plural, &key) {
+            let error = ApiError::already_exists(&self.resource.plural, &name);
+            return Err(if meta::is_deleting(&present.value) {
+                error.being_deleted()
+            } else {
+                error
+            });
         }
         managed::created(self, &mut object, manager);
         if dry_run {

@@ -20,11 +20,20 @@ pub(in crate::fake) fn revision_of(text: &str) -> Result<u64, String> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| {
-        format!(
-            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-        )
-    })
+    decimal(text).map_err(|reason| format!("resourceVersion: Invalid value: {text:?}: {reason}"))
+}
+
+/// A revision in an object; the error is Go's text.
+pub(super) fn decimal(text: &str) -> Result<u64, String> {
+    let reason = if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        "invalid syntax"
+    } else {
+        match text.parse() {
+            Ok(number) => return Ok(number),
+            Err(_) => "value out of range",
+        }
+    };
+    Err(format!("strconv.ParseUint: parsing {text:?}: {reason}"))
 }
 
 struct Page {

@@ -26,6 +26,17 @@ pub(in crate::fake) enum Source {
     Patch,
 }
 
+/// How much of a prefix a generated name takes over: with its suffix it is as long as a label may be.
+const GENERATED_BASE: usize = 58;
+
+/// The part of a prefix that a generated name starts with.
+fn generated_base(prefix: &str) -> &str {
+    prefix
+        .char_indices()
+        .find(|(index, c)| index + c.len_utf8() > GENERATED_BASE)
+        .map_or(prefix, |(index, _)| &prefix[..index])
+}
+
 impl Call<'_> {
     /// Reads an object: checks kind and types, drops (and reports) what the schema does not know.
     pub(in crate::fake) fn object(
@@ -178,6 +189,17 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// Takes out owner references that stand there twice, with a warning; a patch is looked at later than other writes.
+    pub(in crate::fake) fn drop_twin_owners(&mut self, object: &mut Object, when: &str) {
+        let twice = meta::without_duplicates(object);
+        if !twice.is_empty() {
+            self.warnings.push(format!(
+                ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+                twice.join(", ")
+            ));
+        }
+    }
+
     /// A custom resource that claims another kind is a fault of its field `kind`.
     pub(super) fn kind_faults(&self, kind: &GroupResource) -> Vec<FieldFault> {
         if *kind == self.resource.kind {
@@ -212,7 +234,8 @@ impl Call<'_> {
         if meta::text(object, "name").is_empty() {
             let prefix = meta::text(object, "generateName").to_owned();
             if !prefix.is_empty() {
-                let name = format!("{prefix}{}", clock::suffix(&mut self.state.random));
+                let suffix = clock::suffix(&mut self.state.random);
+                let name = format!("{}{suffix}", generated_base(&prefix));
                 meta::set_text(object, "name", &name);
             }
         }

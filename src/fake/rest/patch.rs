@@ -10,7 +10,7 @@ use crate::fake::query::WriteOptions;
 use crate::fake::registry::api_version;
 use crate::fake::status::ApiError;
 use crate::fake::store::Entry;
-use crate::fake::{decode, managed, meta};
+use crate::fake::{decode, managed};
 
 impl Call<'_> {
     pub(super) fn patch(&mut self) -> Result<Answer, ApiError> {
@@ -37,8 +37,7 @@ impl Call<'_> {
             duplicates = document.duplicates;
             let mut patched = whole;
             if kind == STRATEGIC {
-                patch::strategic::apply(&self.served().schema, &mut patched, changes)
-                    .map_err(ApiError::bad_request)?;
+                patch::strategic::apply(&self.served().schema, &mut patched, changes)?;
             } else {
                 patch::merge::apply(&mut patched, Value::Object(changes));
             }
@@ -51,10 +50,8 @@ impl Call<'_> {
         let mut decoded = self.object(document, options.validation, Source::Patch)?;
         self.match_namespace(&mut decoded.object)?;
         self.match_name(&decoded.object)?;
-        let given = meta::text(&decoded.object, "resourceVersion");
-        if !given.is_empty() && given != old.revision.to_string() {
-            return Err(ApiError::stale(&self.resource.plural, &self.info.name));
-        }
+        self.check_revision(&decoded.object, &old)?;
+        self.drop_twin_owners(&mut decoded.object, " after mutating admission happens");
         let manager = managed::Manager::updating(self, &options);
         let entry = self.update_object(&old, decoded, &manager, options.dry_run)?;
         Ok(Answer::ok(Content::Object(entry)))

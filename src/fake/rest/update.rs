@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::list::decimal;
 use super::object::Source;
 use super::{Answer, Call, Content, Decoded, Object};
 use crate::fake::query::WriteOptions;
-use crate::fake::registry::GroupResource;
+use crate::fake::registry::{GroupResource, Resource};
 use crate::fake::status::{ApiError, FieldFault};
 use crate::fake::store::{Entry, set_revision};
 use crate::fake::{decode, kinds, managed, meta};
@@ -20,8 +21,12 @@ impl Call<'_> {
         let mut decoded = self.object(document, options.validation, Source::Body)?;
         self.match_namespace(&mut decoded.object)?;
         self.match_name(&decoded.object)?;
+        self.drop_twin_owners(&mut decoded.object, "");
         let manager = managed::Manager::updating(self, &options);
-        let old = match self.existing() {
+        let existing = self.existing();
+        let found = existing.as_ref().map_or("", |old| old.uid()).to_owned();
+        self.check_uid(meta::text(&decoded.object, "uid"), &found)?;
+        let old = match existing {
             Ok(old) => old,
             Err(_) if self.resource.traits.create_on_update && self.info.subresource.is_empty() => {
                 // A creation by PUT does not mind a version.
@@ -31,23 +36,26 @@ impl Call<'_> {
             }
             Err(error) => return Err(error),
         };
-        let uid = meta::text(&decoded.object, "uid");
-        if !uid.is_empty() && uid != old.uid() {
-            let reason = format!(
-                "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                self.resource.plural,
-                self.key(),
-                old.uid()
-            );
-            return Err(ApiError::conflict(
-                &self.resource.plural,
-                &self.info.name,
-                &reason,
-            ));
-        }
         self.check_revision(&decoded.object, &old)?;
         let entry = self.update_object(&old, decoded, &manager, options.dry_run)?;
         Ok(Answer::ok(Content::Object(entry)))
+    }
+
+    /// An object that names a uid means that very object; one that is missing has none.
+    fn check_uid(&self, given: &str, found: &str) -> Result<(), ApiError> {
+        if given.is_empty() || given == found {
+            return Ok(());
+        }
+        let reason = format!(
+            "StorageError: invalid object, Code: 4, Key: {}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object meta: {found}",
+            storage_prefix(&self.resource),
+            self.key(),
+        );
+        Err(ApiError::conflict(
+            &self.resource.plural,
+            &self.info.name,
+            &reason,
+        ))
     }
 
     /// The optimistic lock: a resourceVersion in the object must be the present one.
@@ -59,7 +67,11 @@ impl Call<'_> {
         let plural = &self.resource.plural;
         let name = &self.info.name;
         let given = meta::text(object, "resourceVersion");
-        if given.is_empty() || given == "0" {
+        let revision = match given {
+            "" => 0,
+            given => decimal(given).map_err(ApiError::internal)?,
+        };
+        if revision == 0 {
             if !self.resource.traits.needs_resource_version {
                 return Ok(());
             }
@@ -73,18 +85,10 @@ impl Call<'_> {
                 )],
             ));
         }
-        match given.parse::<u64>() {
-            Ok(revision) if revision == old.revision => Ok(()),
-            Ok(_) => Err(ApiError::stale(plural, name)),
-            Err(_) => Err(ApiError::invalid(
-                plural,
-                name,
-                &[FieldFault::invalid(
-                    "metadata.resourceVersion",
-                    &Value::from(given),
-                    "must be a number",
-                )],
-            )),
+        if revision == old.revision {
+            Ok(())
+        } else {
+            Err(ApiError::stale(plural, name))
         }
     }
 
@@ -116,13 +120,18 @@ impl Call<'_> {
         self.isolate_subresource(before, &mut new);
         kinds::prepare_update(self, before, &mut new);
         self.count_generation(before, &mut new);
-        let mut faults = meta::update_faults(before, &new);
+        let subresource = &self.info.subresource;
+        let mut faults = meta::update_faults(&self.resource, subresource, before, &new);
         faults.extend(self.kind_faults(&kind));
         if faults.is_empty() {
             faults = kinds::validate(self, &new, Some(before));
         }
         if !faults.is_empty() {
             return Err(ApiError::invalid(&kind, &self.info.name, &faults));
+        }
+        if !self.resource.traits.built_in && self.info.subresource.is_empty() {
+            let warnings = meta::finalizer_warnings(&new, Some(before));
+            self.warnings.extend(warnings);
         }
         managed::updated(self, before, &mut new, manager);
         set_revision(&mut new, old.revision);
@@ -203,9 +212,7 @@ impl Call<'_> {
     /// `metadata.generation` goes up with what is desired, never with status or metadata.
     fn count_generation(&self, old: &Object, new: &mut Object) {
         if !self.resource.traits.generation {
-            if meta::number(new, "generation").is_none() {
-                meta::keep(new, old, "generation");
-            }
+            meta::keep(new, old, "generation");
             return;
         }
         let has_status = self.has_status();
@@ -225,6 +232,27 @@ impl Call<'_> {
             );
         }
     }
+}
+
+/// Where the API server keeps a resource's objects: built-in kinds without their group, a few under an older name.
+fn storage_prefix(resource: &Resource) -> String {
+    let plural = &resource.plural;
+    let grouped = matches!(
+        &*plural.group,
+        "apiextensions.k8s.io" | "apiregistration.k8s.io"
+    );
+    let name = match (&*plural.group, &*plural.name) {
+        ("", "endpoints") => "services/endpoints",
+        ("", "nodes") => "minions",
+        ("", "replicationcontrollers") => "controllers",
+        ("", "services") => "services/specs",
+        ("networking.k8s.io", "ingresses") => "ingress",
+        (group, name) if grouped || !resource.traits.built_in => {
+            return format!("/registry/{group}/{name}");
+        }
+        (_, name) => name,
+    };
+    format!("/registry/{name}")
 }
 
 /// Whether an object on its way out has nothing left that holds it.

@@ -12,11 +12,27 @@ pub(in crate::fake) fn validate(schema: &Schema, object: &Map<String, Value>) ->
     faults
 }
 
+/// Every fault of a custom resource's status, which is looked at by itself: the words do not know where it stands.
+pub(in crate::fake) fn validate_status(
+    schema: &Schema,
+    object: &Map<String, Value>,
+) -> Vec<FieldFault> {
+    let (Some(schema), Some(status)) = (schema.property("status"), object.get("status")) else {
+        return Vec::new();
+    };
+    let mut faults = Vec::new();
+    check(schema, status, "", &mut faults);
+    for fault in &mut faults {
+        fault.field = join("status", &fault.field);
+    }
+    faults
+}
+
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
+    match (path, key) {
+        ("", _) => key.to_owned(),
+        (_, "") => path.to_owned(),
+        _ => format!("{path}.{key}"),
     }
 }
 
