@@ -416,6 +416,8 @@ impl SinkConfig {
             Self::Directory(config) => {
                 let timeout = config.command_timeout;
                 sink::ConfigError::refuse_long_step("command_timeout", timeout)?;
+                let both = timeout.saturating_add(config.command_interval);
+                sink::ConfigError::refuse_long_steps("command_interval", "command_timeout", both)?;
                 Box::new(Directory::open(config)?)
             }
             #[cfg(feature = "s3")]

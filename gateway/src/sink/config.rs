@@ -39,6 +39,25 @@ impl ConfigError {
         Err(Self::new(field, reason))
     }
 
+    /// As [`refuse_long_step`](Self::refuse_long_step), for two steps one after the other.
+    ///
+    /// # Errors
+    /// When they may, naming the first one's field.
+    pub(crate) fn refuse_long_steps(
+        field: &'static str,
+        other: &'static str,
+        both: Duration,
+    ) -> Result<(), Self> {
+        if both < WRITE_TIMEOUT {
+            return Ok(());
+        }
+        let bound = duration::print(WRITE_TIMEOUT);
+        let reason = format!(
+            "with `{other}` it must be less than {bound}, after which the whole write is given up"
+        );
+        Err(Self::new(field, reason))
+    }
+
     /// The field, as it is spelled in the configuration.
     pub fn field(&self) -> &'static str {
         self.field

@@ -9,6 +9,7 @@
 
 mod command;
 pub(crate) mod manifest;
+mod pace;
 mod path;
 mod root;
 mod writer;
@@ -27,6 +28,7 @@ use super::blocking::Blocking;
 use super::{ConfigError, Sink, SinkError, Write, Written};
 use crate::config::duration;
 use crate::model::ContentHash;
+use pace::Pace;
 use writer::Writer;
 
 #[cfg(feature = "s3")]
@@ -52,6 +54,10 @@ pub struct DirectoryConfig {
     /// [`WRITE_TIMEOUT`](super::WRITE_TIMEOUT).
     #[serde(default = "command_timeout", with = "duration::positive")]
     pub command_timeout: Duration,
+    /// How long after the command began it begins again at the soonest; 0, the default, for no bound. The first one runs at
+    /// once. Files are written all the same; the next write waits for the command.
+    #[serde(default, with = "duration")]
+    pub command_interval: Duration,
     /// The mode of files, in octal digits as in `"0640"`; [`FILE_MODE`] by default.
     #[serde(default)]
     pub mode: FileMode,
@@ -78,6 +84,7 @@ impl DirectoryConfig {
             path: path.into(),
             command: Vec::new(),
             command_timeout: COMMAND_TIMEOUT,
+            command_interval: Duration::ZERO,
             mode: FILE_MODE,
             fsync: true,
             adopt: false,
@@ -168,6 +175,7 @@ impl<'de> Deserialize<'de> for FileMode {
 pub struct Directory {
     config: Arc<DirectoryConfig>,
     writer: Blocking<Writer>,
+    pace: Pace,
 }
 
 impl Directory {
@@ -180,6 +188,7 @@ impl Directory {
         let config = Arc::new(config);
         Ok(Self {
             writer: Blocking::new(Writer::new(Arc::clone(&config))),
+            pace: Pace::new(config.command_interval),
             config,
         })
     }
@@ -255,6 +264,7 @@ impl Sink for Directory {
             Err(panicked) => return Err(self.lost(panicked)),
         };
         if owes_command {
+            self.pace.turn().await;
             permit.check()?;
             command::run(&self.config.command, self.config.command_timeout).await?;
             self.work(Writer::command_is_done).await?;

@@ -60,6 +60,23 @@ fn check_takes_what_can_be_used_and_prints_it_with_every_default() {
 }
 
 #[test]
+fn an_interval_and_a_command_that_take_as_long_as_the_whole_write_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    for (interval, code) in [("49s", 0), ("50s", 2)] {
+        let sink = format!("{{path: out, command_interval: {interval}}}");
+        let text = format!("publish: [{{format: json, directory: {sink}}}]\n");
+        fs::write(&file, text).unwrap();
+        let outcome = check(&file, &[]);
+        assert_eq!(outcome.code(), Some(code), "{interval}");
+        let is_named = outcome
+            .stderr
+            .contains("command_interval: with `command_timeout`");
+        assert_eq!(is_named, code == 2, "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_step_that_may_take_as_long_as_the_whole_write_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");

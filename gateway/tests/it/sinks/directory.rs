@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kubedex_gateway::output::Rendering;
 use kubedex_gateway::sink::directory::{Directory, DirectoryConfig, FileMode};
@@ -339,6 +339,20 @@ async fn the_command_runs_after_changes_only_and_until_it_succeeds() {
     assert_eq!(runs(&root), 4);
     write(&mut sink, whole(&[])).await.unwrap();
     assert_eq!(runs(&root), 5, "a removal is a change");
+}
+
+#[tokio::test]
+async fn the_command_has_a_pace_of_its_own() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = noting(&root);
+    config.command_interval = Duration::from_millis(200);
+    let mut sink = Directory::open(config).unwrap();
+    let begun = Instant::now();
+    for (count, text) in ["1", "2", "3"].into_iter().enumerate() {
+        write(&mut sink, whole(&[("a", text)])).await.unwrap();
+        assert_eq!(runs(&root), count + 1);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(400));
 }
 
 #[tokio::test]
