@@ -25,9 +25,6 @@ impl<K: Sink> Reflector<K> {
     /// Makes an audit. One that cannot be made, most likely because the server no longer has that version, is left for
     /// the next time; only what the store cannot take, and a version that lies in the server's future, are faults.
     pub(super) async fn run_audit(&mut self) -> Result<(), Stop> {
-        // What was refused is known to be missing, and no difference.
-        self.unread.reopened();
-        self.reread_unread(false).await?;
         let ahead = self
             .ahead
             .as_deref()

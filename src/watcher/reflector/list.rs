@@ -93,7 +93,13 @@ impl<K: Sink> Reflector<K> {
     async fn item(&mut self, operation: &'static str, json: &[u8]) -> Result<(), Stop> {
         let event = match self.decode(json, true) {
             Ok(indexed) => {
-                self.note_ahead(indexed.record.object().resource_version());
+                let object = indexed.record.object();
+                self.note_ahead(object.resource_version());
+                if self.unread.take_refused(&object.reference()) {
+                    // Only an audit finds any. What is known to be missing is no difference.
+                    let missing = Event::Apply(indexed.clone());
+                    self.accept(operation, missing).await?;
+                }
                 Event::InitApply(indexed)
             }
             Err(reason) => match identify(json) {

@@ -27,9 +27,10 @@ const REREAD_STALL: Duration = Duration::from_secs(10);
 enum Unreadable {
     /// The server refused, or was not reached.
     Request(ClientError),
-    /// The answer is not about the object, or not of now: it broke off, or somebody else or a server that lags behind
-    /// gave it.
+    /// The answer is not about the object: it broke off, or somebody else gave it.
     Answer(String),
+    /// A server gave it that lags behind the one of the watch.
+    Stale(String),
     /// The answer did not come to its end in time.
     Stalled,
     /// It is the object, which cannot be read.
@@ -44,6 +45,7 @@ impl Unreadable {
                 Some(Failure::Passing)
             }
             Self::Request(_) => Some(Failure::Refused),
+            Self::Stale(_) => Some(Failure::Passing),
             Self::Answer(_) | Self::Stalled => Some(Failure::Useless),
             Self::Content(_) => None,
         }
@@ -54,7 +56,9 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(error) => error.fmt(f),
-            Self::Answer(reason) | Self::Content(reason) => f.write_str(reason),
+            Self::Answer(reason) | Self::Stale(reason) | Self::Content(reason) => {
+                f.write_str(reason)
+            }
             Self::Stalled => write!(f, "the answer did not end within {REREAD_STALL:?}"),
         }
     }
@@ -265,7 +269,7 @@ impl<K: Sink> Reflector<K> {
         let version = envelope.version();
         if compare_resource_versions(version, since) == Some(Ordering::Less) {
             let reason = format!("the server is at {version}, before the event at {since}");
-            return Err(Unreadable::Answer(reason));
+            return Err(Unreadable::Stale(reason));
         }
         Ok((found.transpose()?, version.to_owned()))
     }

@@ -129,6 +129,12 @@ impl Unread {
         }
     }
 
+    /// Whether that object was refused, which is forgotten.
+    pub(super) fn take_refused(&mut self, reference: &ObjectRef) -> bool {
+        let found = self.refused.iter().position(|it| it == reference);
+        found.map(|index| self.refused.swap_remove(index)).is_some()
+    }
+
     /// The next one to read.
     pub(super) fn next(&mut self, now: Instant) -> Option<Waiting> {
         self.due = None;

@@ -161,3 +161,27 @@ async fn r18_an_audit_that_breaks_off_behind_an_unreadable_object_does_not_hinde
     let status = watcher.status();
     assert_eq!((status.audits, status.audit_differences), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn r18_an_audit_finds_no_difference_in_what_is_known_to_be_missing_and_mends_it() {
+    let (mut server, client) = scripted();
+    let config = paged().audit(Duration::from_secs(20));
+    let watcher = Watcher::start(&client, config).unwrap();
+    server.list().await.items("10", &[]);
+    let stream = server.watch("10").await.stream();
+    stream.event("ADDED", &unreadable("a", "11"));
+    let begun = tokio::time::Instant::now();
+    loop {
+        let call = server.list().await;
+        if call.uri.contains("resourceVersionMatch=Exact") {
+            call.items("11", &[config_map("a", "11", "y")]);
+            break;
+        }
+        call.text(200, "application/json", "{");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    settles(&watcher, &[("a", "11", "y")]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let status = watcher.status();
+    assert_eq!((status.audits, status.audit_differences), (1, 0));
+}
