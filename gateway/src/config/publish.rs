@@ -111,11 +111,15 @@ pub struct PublishError {
     reason: String,
 }
 
-/// Reads the list; `None` if something is wrong with it, which is noted.
+/// Reads the list; `None` if something is wrong with it, which is noted. The entries that can be read are checked also if
+/// others cannot.
 pub(super) fn read(path: &Path, document: &mut Document) -> Option<Vec<PublishConfig>> {
     let items = document.items(path);
-    let entries: Vec<_> = items.iter().map(|item| entry(item, document)).collect();
-    let mut entries = entries.into_iter().collect::<Option<Vec<_>>>()?;
+    let count = items.len();
+    let readable = items
+        .into_iter()
+        .filter_map(|item| Some((entry(&item, document)?, item)));
+    let (mut entries, items): (Vec<_>, Vec<_>) = readable.unzip();
     let mut names: HashSet<String> = HashSet::new();
     for (entry, item) in entries.iter().zip(&items) {
         if !entry.name.is_empty() && !names.insert(entry.name.clone()) {
@@ -160,7 +164,7 @@ pub(super) fn read(path: &Path, document: &mut Document) -> Option<Vec<PublishCo
             document.warn(&item.key("s3"), reason);
         }
     }
-    Some(entries)
+    (entries.len() == count).then_some(entries)
 }
 
 fn entry(path: &Path, document: &mut Document) -> Option<PublishConfig> {

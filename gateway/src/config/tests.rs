@@ -174,6 +174,12 @@ static:
             "publish[3].options.x: there is no key `x`; nothing is set here",
         ),
         (6, "publish[3].dir: there is no key `dir`"),
+        (7, "publish[4].options.root: "),
+        (8, "publish[5].options.keepalive: "),
+        (
+            9,
+            "publish[6].directory: nginx-directory writes there already",
+        ),
         (11, "static[0].endpoints[0].address: "),
         (12, "static[1].name: static[0] has the same name"),
         (12, "static[1].endpoints[0].port: "),
