@@ -1,78 +1,215 @@
 //! Service and EndpointSlice.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Object, State, list, part, text};
 use crate::fake::status::FieldFault;
 
-/// Allocates addresses in 10.0.0.0/12 and node ports from 30000, keeps what a change leaves out, and fills in the
-/// families.
+/// Fills in a Service's spec: allocates addresses in 10.0.0.0/12 and node ports from 30000, keeps what was allocated
+/// before, and takes out what a change of type makes meaningless.
 pub(super) fn prepare(state: &mut State, object: &mut Object, old: Option<&Object>) {
     let spec = object.entry("spec").or_insert_with(|| json!({}));
     let Value::Object(spec) = spec else { return };
-    let kind = match text(spec, "type") {
-        "" => "ClusterIP",
-        given => given,
-    }
-    .to_owned();
     let before = old.and_then(|old| part(old, "spec"));
-    if let Some(Value::Array(ports)) = spec.get_mut("ports") {
-        for port in ports.iter_mut().filter_map(Value::as_object_mut) {
-            if let Some(number) = port.get("port").cloned() {
-                port.entry("targetPort").or_insert(number);
+    default_spec(spec);
+    if let Some(before) = before {
+        keep_allocated(spec, before);
+    }
+    if needs_address(spec) {
+        allocate_address(state, spec);
+        default_families(spec, before);
+    }
+    if allocates_node_ports(spec) {
+        for port in ports_mut(spec) {
+            if node_port(port) == 0 {
+                let number = next_port(state);
+                port.insert("nodePort".to_owned(), json!(number));
             }
         }
     }
-    if kind == "ExternalName" {
-        return;
+    if needs_health_port(spec) && !spec.contains_key("healthCheckNodePort") {
+        let number = next_port(state);
+        spec.insert("healthCheckNodePort".to_owned(), json!(number));
     }
+    if let Some(before) = before {
+        drop_for_type(spec, before);
+    }
+}
+
+fn kind(spec: &Object) -> &str {
+    match text(spec, "type") {
+        "" => "ClusterIP",
+        given => given,
+    }
+}
+
+fn needs_address(spec: &Object) -> bool {
+    kind(spec) != "ExternalName"
+}
+
+fn needs_node_ports(spec: &Object) -> bool {
+    matches!(kind(spec), "NodePort" | "LoadBalancer")
+}
+
+fn allocates_node_ports(spec: &Object) -> bool {
+    let declined = spec.get("allocateLoadBalancerNodePorts") == Some(&json!(false));
+    needs_node_ports(spec) && !(kind(spec) == "LoadBalancer" && declined)
+}
+
+fn needs_health_port(spec: &Object) -> bool {
+    kind(spec) == "LoadBalancer" && text(spec, "externalTrafficPolicy") == "Local"
+}
+
+fn ports_mut(spec: &mut Object) -> impl Iterator<Item = &mut Object> {
+    spec.get_mut("ports")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+}
+
+fn ports(spec: &Object) -> impl Iterator<Item = &Object> {
+    list(spec, "ports").iter().filter_map(Value::as_object)
+}
+
+/// 0: none.
+fn node_port(port: &Object) -> i64 {
+    port.get("nodePort")
+        .and_then(Value::as_i64)
+        .unwrap_or_default()
+}
+
+fn node_ports(spec: &Object) -> BTreeSet<i64> {
+    ports(spec)
+        .map(node_port)
+        .filter(|port| *port != 0)
+        .collect()
+}
+
+fn next_port(state: &mut State) -> u32 {
+    state.addresses += 1;
+    30000 + state.addresses % 2768
+}
+
+fn default_spec(spec: &mut Object) {
+    for port in ports_mut(spec) {
+        if let Some(number) = port.get("port").cloned() {
+            port.entry("targetPort").or_insert(number);
+        }
+    }
+    spec.entry("type").or_insert_with(|| json!("ClusterIP"));
+    if needs_address(spec) {
+        spec.entry("internalTrafficPolicy")
+            .or_insert_with(|| json!("Cluster"));
+    }
+    if needs_node_ports(spec) {
+        spec.entry("externalTrafficPolicy")
+            .or_insert_with(|| json!("Cluster"));
+    }
+    if kind(spec) == "LoadBalancer" {
+        spec.entry("allocateLoadBalancerNodePorts")
+            .or_insert_with(|| json!(true));
+    }
+}
+
+/// What was allocated and is not named stays: a writer may send again what it sent first.
+fn keep_allocated(spec: &mut Object, before: &Object) {
+    if needs_address(before) && needs_address(spec) && text(spec, "clusterIP").is_empty() {
+        let address = text(before, "clusterIP");
+        if !address.is_empty() {
+            spec.insert("clusterIP".to_owned(), json!(address));
+        }
+    }
+    if needs_node_ports(before) && needs_node_ports(spec) {
+        let mut used: BTreeSet<i64> = node_ports(before)
+            .intersection(&node_ports(spec))
+            .copied()
+            .collect();
+        for port in ports_mut(spec).filter(|port| node_port(port) == 0) {
+            let known = ports(before)
+                .filter(|known| text(known, "name") == text(port, "name"))
+                .last()
+                .map(node_port)
+                .unwrap_or_default();
+            if known != 0 && used.insert(known) {
+                port.insert("nodePort".to_owned(), json!(known));
+            }
+        }
+    }
+    if needs_health_port(before)
+        && needs_health_port(spec)
+        && let Some(port) = before.get("healthCheckNodePort")
+    {
+        spec.entry("healthCheckNodePort")
+            .or_insert_with(|| port.clone());
+    }
+}
+
+fn allocate_address(state: &mut State, spec: &mut Object) {
     if text(spec, "clusterIP").is_empty() {
-        let kept = before
-            .map(|before| text(before, "clusterIP"))
-            .filter(|address| !address.is_empty());
-        let address = kept.map_or_else(
-            || {
-                state.addresses += 1;
-                let number = state.addresses;
-                let byte = |shift: u32| number.checked_shr(shift).unwrap_or_default() & 0xff;
-                format!("10.{}.{}.{}", byte(16) & 0xf, byte(8), byte(0))
-            },
-            str::to_owned,
-        );
+        state.addresses += 1;
+        let number = state.addresses;
+        let byte = |shift: u32| number.checked_shr(shift).unwrap_or_default() & 0xff;
+        let address = format!("10.{}.{}.{}", byte(16) & 0xf, byte(8), byte(0));
         spec.insert("clusterIP".to_owned(), json!(address));
     }
     let address = json!([text(spec, "clusterIP")]);
     spec.entry("clusterIPs").or_insert(address);
-    spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
-    spec.entry("ipFamilyPolicy")
-        .or_insert_with(|| json!("SingleStack"));
-    spec.entry("internalTrafficPolicy")
-        .or_insert_with(|| json!("Cluster"));
-    if kind == "NodePort" || kind == "LoadBalancer" {
-        spec.entry("externalTrafficPolicy")
-            .or_insert_with(|| json!("Cluster"));
-        let ports: Vec<Value> = before
-            .map(|before| list(before, "ports").to_vec())
-            .unwrap_or_default();
-        if let Some(Value::Array(list)) = spec.get_mut("ports") {
-            for port in list.iter_mut().filter_map(Value::as_object_mut) {
-                let kept = ports
-                    .iter()
-                    .find(|known| known.get("port") == port.get("port"))
-                    .and_then(|known| known.get("nodePort"))
-                    .cloned();
-                port.entry("nodePort").or_insert_with(|| {
-                    kept.unwrap_or_else(|| {
-                        state.addresses += 1;
-                        json!(30000 + state.addresses % 2768)
-                    })
-                });
+}
+
+/// One family, IPv4; a headless Service that selects nothing may be of any, and is of both.
+fn default_families(spec: &mut Object, before: Option<&Object>) {
+    let free = text(spec, "clusterIP") == "None"
+        && part(spec, "selector").is_none_or(serde_json::Map::is_empty);
+    if text(spec, "ipFamilyPolicy").is_empty() {
+        let policy = match before.map_or("", |before| text(before, "ipFamilyPolicy")) {
+            "" if free => "RequireDualStack",
+            "" => "SingleStack",
+            kept => kept,
+        };
+        let policy = json!(policy);
+        spec.insert("ipFamilyPolicy".to_owned(), policy);
+    }
+    let both = free && text(spec, "ipFamilyPolicy") != "SingleStack";
+    let families = spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
+    if let (true, Value::Array(families)) = (both, families)
+        && let [family] = &families[..]
+    {
+        let other = if family == "IPv4" { "IPv6" } else { "IPv4" };
+        families.push(json!(other));
+    }
+}
+
+/// A change of type takes along what only the old type needs, unless the writer changed it, too.
+fn drop_for_type(spec: &mut Object, before: &Object) {
+    let drop = |spec: &mut Object, keys: &[&str]| {
+        if keys.iter().all(|key| spec.get(*key) == before.get(*key)) {
+            for key in keys {
+                spec.remove(*key);
             }
         }
+    };
+    if needs_address(before) && !needs_address(spec) {
+        drop(spec, &["clusterIP", "clusterIPs"]);
+        drop(spec, &["ipFamilies"]);
+        drop(spec, &["ipFamilyPolicy"]);
     }
-    if kind == "LoadBalancer" {
-        spec.entry("allocateLoadBalancerNodePorts")
-            .or_insert_with(|| json!(true));
+    if needs_node_ports(before) && !needs_node_ports(spec) {
+        if node_ports(spec).is_subset(&node_ports(before)) {
+            for port in ports_mut(spec) {
+                port.remove("nodePort");
+            }
+        }
+        drop(spec, &["externalTrafficPolicy"]);
+    }
+    if needs_health_port(before) && !needs_health_port(spec) {
+        drop(spec, &["healthCheckNodePort"]);
+    }
+    if kind(before) == "LoadBalancer" && kind(spec) != "LoadBalancer" {
+        drop(spec, &["allocateLoadBalancerNodePorts"]);
+        drop(spec, &["loadBalancerClass"]);
     }
 }
 
