@@ -230,7 +230,13 @@ fn version(definition: &Value, kind: &str) -> Option<Version> {
                 name: text("name"),
                 kind: text("type"),
                 format: text("format"),
-                description: text("description"),
+                description: match text("description") {
+                    given if given.is_empty() => format!(
+                        "Custom resource definition column (in JSONPath format): {}",
+                        text("jsonPath")
+                    ),
+                    given => given,
+                },
                 priority: column
                     .get("priority")
                     .and_then(Value::as_i64)

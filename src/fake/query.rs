@@ -330,6 +330,8 @@ fn dry_run(values: &[&str], faults: &mut Vec<FieldFault>) -> bool {
 pub(super) struct DeleteOptions {
     pub(super) dry_run: bool,
     pub(super) grace_seconds: Option<i64>,
+    /// Said in the words of before there was a propagation policy: dependents go, too.
+    pub(super) cascading: bool,
     pub(super) propagation: Option<String>,
     pub(super) uid: Option<String>,
     pub(super) resource_version: Option<String>,
@@ -356,6 +358,7 @@ impl DeleteOptions {
             options = Self {
                 dry_run: dry_run(&dry, &mut faults),
                 grace_seconds: body.get("gracePeriodSeconds").and_then(Value::as_i64),
+                cascading: false,
                 propagation: text(body.get("propagationPolicy")),
                 uid: inner("uid"),
                 resource_version: inner("resourceVersion"),
@@ -365,6 +368,11 @@ impl DeleteOptions {
             options.dry_run = dry_run(&query.all("dryRun"), &mut faults);
             options.grace_seconds = query.number("gracePeriodSeconds")?;
             options.propagation = query.text("propagationPolicy").map(str::to_owned);
+        }
+        options.cascading = orphan == Some(false);
+        // A negative grace period is the shortest one.
+        if options.grace_seconds.is_some_and(|seconds| seconds < 0) {
+            options.grace_seconds = Some(1);
         }
         if let Some(policy) = &options.propagation {
             if orphan.is_some() {

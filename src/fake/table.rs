@@ -133,7 +133,13 @@ pub(super) fn table<'a>(
     let rows: Vec<Value> = entries
         .map(|entry| {
             let cells: Vec<Value> = std::iter::once(json!(entry.name()))
-                .chain(columns.iter().map(|column| cell(entry, column, view.now)))
+                .chain(columns.iter().map(|column| {
+                    if view.resource.traits.built_in {
+                        cell(entry, column, view.now)
+                    } else {
+                        custom_cell(column, at(&entry.value, &column.source), view.now)
+                    }
+                }))
                 .collect();
             json!({"cells": cells, "object": object(view, entry)})
         })
@@ -176,6 +182,28 @@ fn count(value: Option<&Value>) -> usize {
         Some(Value::Object(map)) => map.len(),
         Some(Value::Array(list)) => list.len(),
         _ => 0,
+    }
+}
+
+/// A cell of a custom resource: what is missing, or not of its column's type, is null.
+fn custom_cell(column: &Column, value: Option<&Value>, now: i64) -> Value {
+    match (&*column.kind, value) {
+        ("string", Some(Value::String(text))) => json!(text),
+        (_, None | Some(Value::Null)) => Value::Null,
+        ("string", Some(other)) => json!(other.to_string()),
+        ("integer", Some(Value::Number(number))) => {
+            let whole = number
+                .as_i64()
+                .or_else(|| format!("{:.0}", number.as_f64()?.trunc()).parse().ok());
+            json!(whole)
+        }
+        ("number", Some(number @ Value::Number(_))) => number.clone(),
+        ("boolean", Some(flag @ Value::Bool(_))) => flag.clone(),
+        ("date", Some(Value::String(text))) => match text.parse::<jiff::Timestamp>() {
+            Ok(_) => json!(age(value, now)),
+            Err(_) => json!("<invalid>"),
+        },
+        _ => Value::Null,
     }
 }
 

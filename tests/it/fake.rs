@@ -1,6 +1,7 @@
 //! The fake cluster through a client, in process.
 
 mod asking;
+mod rules;
 mod services;
 mod watches;
 mod writes;

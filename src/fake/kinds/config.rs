@@ -10,6 +10,9 @@ use crate::fake::status::FieldFault;
 const KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const IMMUTABLE: &str = "field is immutable when `immutable` is set";
 
+/// The bytes that the values of a ConfigMap or Secret have together at most.
+const LIMIT: usize = 1024 * 1024;
+
 /// A Secret's plain texts become data, and win.
 pub(super) fn fold_string_data(object: &mut Object) {
     let Some(Value::Object(plain)) = object.remove("stringData") else {
@@ -69,9 +72,70 @@ fn frozen(object: &Object, old: Option<&Object>, fields: &[&str]) -> Vec<FieldFa
 
 pub(super) fn config_map(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
     let mut faults = frozen(object, old, &["data", "binaryData"]);
-    faults.extend(key_faults(object, "data"));
-    faults.extend(key_faults(object, "binaryData"));
+    for (field, other) in [("data", "binaryData"), ("binaryData", "data")] {
+        faults.extend(key_faults(object, field));
+        faults.extend(twin_faults(object, field, other));
+    }
+    if size(object, "data") + size(object, "binaryData") > LIMIT {
+        faults.push(FieldFault::too_long("", LIMIT as u64));
+    }
     faults
+}
+
+/// Keys that both fields have.
+fn twin_faults(object: &Object, field: &str, other: &str) -> Vec<FieldFault> {
+    let other_keys = part(object, other);
+    part(object, field)
+        .into_iter()
+        .flat_map(Map::keys)
+        .filter(|key| other_keys.is_some_and(|keys| keys.contains_key(*key)))
+        .map(|key| {
+            FieldFault::invalid(
+                format!("{field}[{key}]"),
+                &Value::from(key.as_str()),
+                &format!("duplicate of key present in {other}"),
+            )
+        })
+        .collect()
+}
+
+/// How many bytes a field's values have.
+fn size(object: &Object, field: &str) -> usize {
+    let text = field == "data" && object.get("type").is_none();
+    part(object, field)
+        .into_iter()
+        .flat_map(Map::values)
+        .filter_map(Value::as_str)
+        .map(|value| {
+            if text {
+                value.len()
+            } else {
+                STANDARD.decode(value).map_or(0, |bytes| bytes.len())
+            }
+        })
+        .sum()
+}
+
+/// The keys that a Secret's type demands.
+fn type_faults(object: &Object) -> Vec<FieldFault> {
+    let needed: &[&str] = match text(object, "type") {
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/basic-auth" => &["username", "password"],
+        _ => &[],
+    };
+    let given = |key: &&str| part(object, "data").is_some_and(|data| data.contains_key(*key));
+    if text(object, "type") == "kubernetes.io/basic-auth" && needed.iter().any(given) {
+        return Vec::new();
+    }
+    needed
+        .iter()
+        .copied()
+        .filter(|key| !given(key))
+        .map(|key| FieldFault::required(format!("data[{key}]"), ""))
+        .collect()
 }
 
 pub(super) fn secret(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
@@ -87,6 +151,10 @@ pub(super) fn secret(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
     }
     faults.extend(frozen(object, old, &["data"]));
     faults.extend(key_faults(object, "data"));
+    if size(object, "data") > LIMIT {
+        faults.push(FieldFault::too_long("data", LIMIT as u64));
+    }
+    faults.extend(type_faults(object));
     faults
 }
 

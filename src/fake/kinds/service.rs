@@ -242,6 +242,19 @@ pub(super) fn faults(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
             "may not change once set",
         ));
     }
+    match text(spec, "type") {
+        "ExternalName" if text(spec, "externalName").is_empty() => {
+            faults.push(FieldFault::required("spec.externalName", ""));
+        }
+        kind @ ("NodePort" | "LoadBalancer") if address == "None" => {
+            faults.push(FieldFault::invalid(
+                "spec.clusterIPs[0]",
+                &json!(address),
+                &format!("may not be set to 'None' for {kind} services"),
+            ));
+        }
+        _ => {}
+    }
     let ports = list(spec, "ports");
     if ports.is_empty() && address != "None" && text(spec, "type") != "ExternalName" {
         faults.push(FieldFault::required("spec.ports", ""));
@@ -267,6 +280,12 @@ pub(super) fn faults(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
                 format!("{place}.protocol"),
                 &json!(protocol),
                 &["SCTP", "TCP", "UDP"],
+            ));
+        }
+        if text(spec, "type") == "ClusterIP" && node_port(port) != 0 {
+            faults.push(FieldFault::forbidden(
+                format!("{place}.nodePort"),
+                "may not be used when `type` is 'ClusterIP'",
             ));
         }
         if let Some(target) = port.get("targetPort") {

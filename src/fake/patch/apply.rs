@@ -44,6 +44,14 @@ pub(in crate::fake) fn run(
         return Err(error);
     }
     let Ok(old) = existing else {
+        let uid = meta::text(&config, "uid");
+        if !uid.is_empty() {
+            let reason = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            let (plural, name) = (&call.resource.plural, &call.info.name);
+            return Err(ApiError::conflict(plural, name, &reason));
+        }
         meta::set_text(&mut config, "resourceVersion", "");
         let decoded = Decoded {
             object: config,
@@ -157,15 +165,14 @@ fn configuration(call: &Call<'_>, document: Document, schema: &Schema) -> Result
 
 fn conflict(conflicts: &[(Entry, Vec<String>)]) -> ApiError {
     let shown = |entry: &Entry| {
-        if entry.operation == "Apply" {
-            format!("\"{}\"", entry.manager)
-        } else {
-            let mut text = format!("\"{}\"", entry.manager);
-            if !entry.subresource.is_empty() {
-                text.push_str(&format!(" with subresource \"{}\"", entry.subresource));
-            }
-            format!("{text} using {}", entry.api_version)
+        let mut text = format!("\"{}\"", entry.manager);
+        if !entry.subresource.is_empty() {
+            text.push_str(&format!(" with subresource \"{}\"", entry.subresource));
         }
+        if entry.operation == "Update" {
+            text.push_str(&format!(" using {}", entry.api_version));
+        }
+        text
     };
     let mut causes = Vec::new();
     let mut lines = Vec::new();

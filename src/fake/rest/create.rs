@@ -6,9 +6,10 @@ use super::list::decimal;
 use super::object::Source;
 use super::{Answer, Call, Content, Decoded, Object};
 use crate::fake::query::WriteOptions;
+use crate::fake::route::RequestInfo;
 use crate::fake::status::ApiError;
 use crate::fake::store::{Entry, key};
-use crate::fake::{decode, kinds, managed, meta};
+use crate::fake::{decode, kinds, managed, meta, rbac};
 
 impl Call<'_> {
     pub(super) fn create(&mut self) -> Result<Answer, ApiError> {
@@ -58,6 +59,7 @@ impl Call<'_> {
             self.warnings
                 .extend(meta::finalizer_warnings(&object, None));
         }
+        self.authorize_creation()?;
         let key = key(self.namespace(), &name);
         if let Some(present) = self.state.store.get(&self.resource.plural, &key) {
             let error = ApiError::already_exists(&self.resource.plural, &name);
@@ -74,6 +76,18 @@ impl Call<'_> {
         let entry = self.state.store.put(&self.resource.plural, &key, object);
         kinds::after_write(self.state, &self.resource, &entry);
         Ok(entry)
+    }
+
+    /// A write of another verb that ends in a creation needs the right to create, too.
+    fn authorize_creation(&self) -> Result<(), ApiError> {
+        if self.info.verb == "create" {
+            return Ok(());
+        }
+        let creation = RequestInfo {
+            verb: "create".to_owned(),
+            ..self.info.clone()
+        };
+        rbac::authorize(self.state, self.user, &creation)
     }
 
     /// Nothing is created in a namespace that is missing or going away.

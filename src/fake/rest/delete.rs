@@ -61,6 +61,12 @@ impl Call<'_> {
         let entry = self.existing()?;
         let fate = self.delete_object(&entry, &options)?;
         let content = match fate {
+            Fate::Marked(entry) if options.cascading => {
+                return Ok(Answer {
+                    code: 202,
+                    content: Content::Object(entry),
+                });
+            }
             Fate::Marked(entry) => Content::Object(entry),
             Fate::Gone(entry) if self.resource.traits.returns_deleted => Content::Object(entry),
             Fate::Gone(entry) => {

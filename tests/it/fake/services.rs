@@ -96,3 +96,25 @@ async fn a_headless_service_that_selects_nothing_is_of_both_families() {
         assert_eq!(spec["ipFamilies"], families);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_has_what_its_type_can_use() {
+    for (spec, fault) in [
+        (
+            json!({"type": "ExternalName"}),
+            "spec.externalName: Required value",
+        ),
+        (
+            json!({"type": "NodePort", "clusterIP": "None", "ports": [{"port": 80}]}),
+            r#"spec.clusterIPs[0]: Invalid value: "None": may not be set to 'None' for NodePort services"#,
+        ),
+        (
+            json!({"ports": [{"port": 80, "nodePort": 30080}]}),
+            "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
+        ),
+    ] {
+        let refused = post(&FakeCluster::new(), SERVICES, service(spec)).await;
+        let words = format!(r#"Service "s" is invalid: {fault}"#);
+        assert_eq!(refused.refusal(), (422, &*words));
+    }
+}
