@@ -40,7 +40,10 @@
 //!   empties, no owner's dependents go. Steps to take on request: [`FakeCluster::delete_namespace`],
 //!   [`FakeCluster::collect_garbage`], [`FakeCluster::sync_endpoints`].
 //! - Admission beyond the namespace check; webhooks, conversion webhooks, ValidatingAdmissionPolicy, quotas, pod security.
-//! - Of a CRD's schema: `oneOf`, `anyOf`, `allOf`, `not`, and CEL rules (`x-kubernetes-validations`).
+//! - Of a CRD's schema: `oneOf`, `anyOf`, `allOf`, `not`, and CEL rules (`x-kubernetes-validations`); a fault that was there
+//!   before a change is not forgiven. Of a CRD itself only the form is checked.
+//! - Of Services: whether an address or a node port is taken, and all of dual stack but headless Services that select
+//!   nothing. Of reviews: the rules for their own fields.
 //! - Defaults and rules of built-in kinds beyond the common ones of Service, EndpointSlice, Secret, ConfigMap, Namespace,
 //!   Lease, Pod and the workloads with pod templates; of the others only the metadata is checked, and fields of kinds that
 //!   the tables do not describe are taken as they are.

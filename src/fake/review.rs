@@ -95,14 +95,20 @@ fn self_access(call: &mut Call<'_>, object: &mut Object) -> Result<Value, ApiErr
 
 fn access(call: &mut Call<'_>, object: &mut Object) -> Result<Value, ApiError> {
     let spec = spec(object);
-    let mut user = User::named(spec.get("user").and_then(Value::as_str).unwrap_or_default());
     let groups = spec.get("groups").and_then(Value::as_array);
-    user.groups.extend(
-        groups
+    // Nobody has logged in: what is not named is not known.
+    let user = User {
+        name: spec
+            .get("user")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
+        groups: groups
             .into_iter()
             .flatten()
-            .filter_map(|group| group.as_str().map(str::to_owned)),
-    );
+            .filter_map(|group| group.as_str().map(str::to_owned))
+            .collect(),
+    };
     Ok(verdict(call, &user, spec))
 }
 

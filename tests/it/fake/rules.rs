@@ -130,3 +130,29 @@ async fn a_negative_grace_period_is_one_second() {
     let answer = delete(&cluster, &format!("{pods}/p"), negative).await;
     assert_eq!(answer.body["metadata"]["deletionGracePeriodSeconds"], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_review_of_somebody_else_knows_only_the_groups_that_it_names() {
+    let cluster = FakeCluster::new();
+    cluster
+        .load(
+            "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: r}, rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}\n---\n\
+             {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: b}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: r}, subjects: [{kind: Group, name: 'system:authenticated', apiGroup: rbac.authorization.k8s.io}]}\n",
+        )
+        .unwrap();
+    for (groups, allowed) in [(json!([]), false), (json!(["system:authenticated"]), true)] {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": "u",
+                "groups": groups,
+                "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"},
+            },
+        });
+        let target = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        let answer = post(&cluster, target, review).await;
+        assert_eq!(answer.status, 201);
+        assert_eq!(answer.body["status"]["allowed"], allowed);
+    }
+}
