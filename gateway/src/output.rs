@@ -121,11 +121,15 @@ fn json(value: &impl Serialize) -> String {
 /// A string in the quotes of JSON, which YAML reads as the same string.
 fn quoted(text: &str) -> String {
     let mut quoted = serde_json::Value::from(text).to_string();
-    // YAML does not let them stand, even in quotes.
-    for letter in ['\u{7f}', '\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'] {
-        if quoted.contains(letter) {
-            quoted = quoted.replace(letter, &format!("\\u{:04x}", u32::from(letter)));
-        }
+    // YAML does not let them stand, even in quotes, or takes them for breaks.
+    let must_be_escaped = |letter: char| {
+        matches!(
+            letter,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+    };
+    while let Some(letter) = quoted.chars().find(|letter| must_be_escaped(*letter)) {
+        quoted = quoted.replace(letter, &format!("\\u{:04x}", u32::from(letter)));
     }
     quoted
 }

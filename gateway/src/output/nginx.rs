@@ -49,8 +49,12 @@ impl Nginx {
     }
 
     fn upstream(&self, text: &mut String, cluster: &Cluster, name: &str, wire: Wire) {
+        let app_protocol = cluster.app_protocol.as_deref();
         let used = match wire {
             Wire::Http => "proxy_pass http://",
+            Wire::Https if app_protocol.is_some_and(Wire::is_http2_over_tls) => {
+                "grpc_pass grpcs://"
+            }
             Wire::Https => "proxy_pass https://",
             Wire::H2c => "grpc_pass grpc://",
             Wire::Tcp | Wire::Udp => "proxy_pass ",
@@ -129,5 +133,32 @@ impl Output for Nginx {
             File::text("stream.conf", "text/plain", stream),
         ];
         Rendering::whole(files, problems)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_speaks_http2_alone_is_not_asked_in_http1() {
+        for (app_protocol, used) in [
+            ("https", "proxy_pass https://"),
+            ("grpcs", "grpc_pass grpcs://"),
+            ("H2", "grpc_pass grpcs://"),
+            ("grpc", "grpc_pass grpc://"),
+        ] {
+            let mut edit = Snapshot::default().edit();
+            edit.upsert(Arc::new(Cluster {
+                app_protocol: Some(app_protocol.into()),
+                ..Cluster::new("x", "TCP".into())
+            }));
+            let snapshot = edit.finish().unwrap();
+            let rendering = Nginx::default().render(&snapshot, None);
+            let text = String::from_utf8(rendering.files[0].bytes.to_vec()).unwrap();
+            assert!(text.contains(&format!("# x: {used}x\n")), "{text}");
+        }
     }
 }

@@ -73,6 +73,13 @@ impl Wire {
         }
     }
 
+    /// Whether an application protocol over TLS is HTTP/2 and nothing else.
+    pub(super) fn is_http2_over_tls(app_protocol: &str) -> bool {
+        ["h2", "grpcs"]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(app_protocol))
+    }
+
     /// Whether it is HTTP of any kind.
     pub fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Https | Self::H2c)

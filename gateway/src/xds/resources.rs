@@ -77,6 +77,11 @@ impl Resource {
 }
 
 impl Resources {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
+    }
+
     /// The resource of that name.
     pub(super) fn get(&self, name: &str) -> Option<&Resource> {
         self.map.get(name)

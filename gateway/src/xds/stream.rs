@@ -1,7 +1,8 @@
 //! One client's stream, of either variant: requests in, answers out. Pure; it does no I/O and knows no time.
 //!
 //! Of each type at most one answer is on its way; the next is made when the client has said yes or no to it, from what
-//! is the newest by then. So a slow client costs a bounded amount of memory and is told the newest only.
+//! is the newest by then. So a slow client costs a bounded amount of memory and is told the newest only. But clusters do
+//! not wait while endpoints wait for them: Envoy says nothing to clusters before it has the endpoints of all that are new.
 //!
 //! Order: endpoints of clusters that stand as the client knows them come before clusters; endpoints of clusters that
 //! are new or changed come after them, for Envoy asks for endpoints once it has the cluster, and has the changed
@@ -219,7 +220,11 @@ impl Stream {
         typed: &mut Typed,
         world: &World,
     ) -> Option<Answer> {
-        if typed.outstanding.is_some() {
+        let is_waited_for = *kind == Kind::Clusters
+            && self
+                .of_kind(Kind::Assignments)
+                .is_some_and(Subscription::holds);
+        if typed.outstanding.is_some() && !is_waited_for {
             return None;
         }
         let clusters = self.of_kind(Kind::Clusters);
@@ -235,7 +240,9 @@ impl Stream {
                 Some(assignments) => names.for_each(|name| assignments.forget(name)),
                 None => {
                     // What is gone since needs no endpoints: these are never more than there are clusters.
-                    self.early.retain(|name| world.clusters.get(name).is_some());
+                    if self.early.len() > world.clusters.len() {
+                        self.early.retain(|name| world.clusters.get(name).is_some());
+                    }
                     self.early.extend(names.cloned());
                 }
             }

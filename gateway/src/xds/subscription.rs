@@ -76,6 +76,8 @@ pub(super) struct Subscription {
     all_due: bool,
     /// An answer is due even if it has nothing in it.
     owed: bool,
+    /// Whether something was held back when an answer was last drafted.
+    holds: bool,
     /// Parts of answers that were rejected.
     parts: VecDeque<Vec<News>>,
     seen: Resources,
@@ -110,6 +112,7 @@ impl Subscription {
             due: BTreeSet::new(),
             all_due: false,
             owed: false,
+            holds: false,
             parts: VecDeque::new(),
             seen: Resources::default(),
         }
@@ -339,7 +342,6 @@ impl Subscription {
     fn leave(&mut self, name: &str) {
         if name == WILDCARD {
             self.wildcard = Wildcard::No;
-            self.all_due = false;
             let names = &self.names;
             self.told.retain(|name, _| names.contains(name));
             self.due.retain(|name| names.contains(name));
@@ -380,6 +382,11 @@ impl Subscription {
             }
         }
         self.seen = resources.clone();
+    }
+
+    /// Whether something was held back when an answer was last drafted.
+    pub(super) fn holds(&self) -> bool {
+        self.holds
     }
 
     /// What is to be said next, if anything. Names that are `held` stay due.
@@ -430,6 +437,7 @@ impl Subscription {
         let says_removals = self.is_delta || self.kind == Kind::Clusters;
         let is_empty = draft.resources.is_empty() && (draft.removed.is_empty() || !says_removals);
         let is_due = !is_empty || (self.owed && waiting.is_empty());
+        self.holds = !waiting.is_empty();
         self.due.extend(waiting);
         if !is_due {
             return self.part();

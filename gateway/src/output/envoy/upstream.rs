@@ -64,12 +64,7 @@ fn layers(app_protocol: Option<&str>) -> (bool, bool) {
     let app_protocol = app_protocol.unwrap_or_default();
     match Wire::named(app_protocol) {
         Wire::H2c => (true, false),
-        Wire::Https => {
-            let is_http2 = ["h2", "grpcs"]
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(app_protocol));
-            (is_http2, true)
-        }
+        Wire::Https => (Wire::is_http2_over_tls(app_protocol), true),
         Wire::Http | Wire::Tcp | Wire::Udp => (false, false),
     }
 }

@@ -79,6 +79,8 @@ struct Client {
     /// Endpoints as the server was told they are wanted.
     subscribed: BTreeSet<Arc<str>>,
     nonces: BTreeMap<Kind, String>,
+    /// What it will say to answers of clusters once it waits for no endpoints: nonces, and why they are rejected.
+    unsaid: Vec<(String, Option<&'static str>)>,
     /// Names asked for, which may come unchanged in answers made later: with how many had been made by then.
     asked: BTreeMap<Arc<str>, u64>,
     /// Clusters in answers that were rejected, which may come unchanged.
@@ -98,6 +100,7 @@ impl Client {
             wanted: BTreeSet::new(),
             subscribed: BTreeSet::new(),
             nonces: BTreeMap::new(),
+            unsaid: Vec::new(),
             asked: BTreeMap::new(),
             rejected: BTreeSet::new(),
         }
@@ -128,6 +131,7 @@ impl Client {
         self.stream = Stream::new(self.is_delta);
         self.inbox.clear();
         self.nonces.clear();
+        self.unsaid.clear();
         self.asked.clear();
         // A cluster that changed to and fro may be waiting for endpoints that the client has from before, and says so:
         // no server can tell. Envoy ends that by itself (`initial_fetch_timeout`).
@@ -202,8 +206,9 @@ impl Client {
             resources.iter().map(name).collect()
         };
         assert!(
-            !self.inbox.iter().any(|other| other.kind == answer.kind),
-            "one of each type at most is on its way"
+            answer.kind == Kind::Clusters
+                || !self.inbox.iter().any(|other| other.kind == answer.kind),
+            "one of endpoints at most is on its way"
         );
         let known = names(world.of(answer.kind));
         let sent: BTreeSet<Arc<str>> = answer
@@ -252,21 +257,17 @@ impl Client {
                     self.waiting.insert(name);
                 }
             }
-            let interest = if self.is_delta {
-                Interest::Change {
-                    subscribe: Vec::new(),
-                    unsubscribe: Vec::new(),
-                    versions: Vec::new(),
-                }
-            } else {
-                Interest::All(Vec::new())
-            };
-            self.say(Kind::Clusters, error, interest, &answer.nonce, world);
+            if !self.is_delta {
+                // The newest says it all.
+                self.unsaid.clear();
+            }
+            self.unsaid.push((answer.nonce.clone(), error));
             if !accepts {
                 let names = answer.resources.iter().map(name_of);
                 self.rejected.extend(names);
             }
             self.subscribe(false, None, world);
+            self.say_unsaid(world);
         } else {
             for name in &answer.removed {
                 assert!(
@@ -297,6 +298,26 @@ impl Client {
                 let names = answer.resources.iter().map(name_of);
                 self.asked.extend(names.map(|name| (name, answers)));
             }
+            self.say_unsaid(world);
+        }
+    }
+
+    /// As Envoy does, it says nothing to clusters while some wait for their endpoints.
+    fn say_unsaid(&mut self, world: &World) {
+        if !self.waiting.is_empty() {
+            return;
+        }
+        for (nonce, error) in std::mem::take(&mut self.unsaid) {
+            let interest = if self.is_delta {
+                Interest::Change {
+                    subscribe: Vec::new(),
+                    unsubscribe: Vec::new(),
+                    versions: Vec::new(),
+                }
+            } else {
+                Interest::All(Vec::new())
+            };
+            self.say(Kind::Clusters, error, interest, &nonce, world);
         }
     }
 }
@@ -462,6 +483,62 @@ fn comes_to_have_what_is_good(is_delta: bool, kind: Kind) {
     take_all(&mut stream, &world, &mut has);
     if kind == Kind::Assignments {
         assert_eq!(has, BTreeSet::from(["08".into()]));
+    }
+}
+
+/// A stream to which clusters of these names, with so many endpoints, are published.
+fn published(names: &[&str], endpoints: u8, app_protocol: Option<&str>) -> World {
+    let mut edit = Snapshot::default().edit();
+    for name in names {
+        edit.upsert(cluster(name, app_protocol, endpoints));
+    }
+    Encoder::new(None).publish(&edit.finish().unwrap())
+}
+
+#[test]
+fn a_change_is_told_though_everything_was_asked_for_meanwhile_and_no_longer_is() {
+    let mut stream = Stream::new(true);
+    let request = |nonce: &str, subscribe: &[&str], unsubscribe: &[&str]| Request {
+        type_url: CLUSTERS.to_owned(),
+        nonce: nonce.to_owned(),
+        error: None,
+        interest: Interest::Change {
+            subscribe: subscribe.iter().map(ToString::to_string).collect(),
+            unsubscribe: unsubscribe.iter().map(ToString::to_string).collect(),
+            versions: Vec::new(),
+        },
+    };
+    let world = published(&["a", "b"], 1, None);
+    stream.receive(request("", &["a"], &[]), &world).unwrap();
+    let first = stream.next(&world).unwrap();
+    stream.receive(request("", &["*"], &[]), &world).unwrap();
+    let world = published(&["a", "b"], 1, Some("h2c"));
+    assert!(stream.next(&world).is_none(), "the first is on its way");
+    stream.receive(request("", &[], &["*"]), &world).unwrap();
+    stream
+        .receive(request(&first.nonce, &[], &[]), &world)
+        .unwrap();
+    let answer = stream.next(&world).unwrap();
+    let news: Vec<_> = answer.resources.iter().map(name_of).collect();
+    assert_eq!(news, ["a".into()]);
+}
+
+#[test]
+fn a_client_of_clusters_alone_costs_a_bounded_amount_of_memory() {
+    let mut stream = Stream::new(false);
+    let request = |nonce: String| Request {
+        type_url: CLUSTERS.to_owned(),
+        nonce,
+        error: None,
+        interest: Interest::All(Vec::new()),
+    };
+    let mut nonce = String::new();
+    for round in 0..1_000 {
+        let names = [format!("x{round}"), format!("y{round}")];
+        let world = published(&[&names[0], &names[1]], 1, None);
+        stream.receive(request(nonce), &world).unwrap();
+        nonce = stream.next(&world).unwrap().nonce;
+        assert!(stream.early.len() <= 4, "{}", stream.early.len());
     }
 }
 

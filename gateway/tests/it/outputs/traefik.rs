@@ -162,7 +162,7 @@ fn document(config: TraefikConfig, snapshot: &Snapshot) -> Document {
 fn the_document_is_made_as_the_reference_of_the_file_provider_says() {
     let config = TraefikConfig {
         client_ip_affinity: ClientIpAffinity::Hrw,
-        servers_transport: Some("a\"b: c#\u{85}@file".into()),
+        servers_transport: Some("a\"b: c#\u{85}\u{90}\u{ffff}@file".into()),
         ..TraefikConfig::default()
     };
     let found = document(config, &fixture::full());
@@ -180,7 +180,8 @@ fn the_document_is_made_as_the_reference_of_the_file_provider_says() {
             load_balancer.strategy.as_deref(),
             is_sticky.then_some("hrw")
         );
-        let transport = (name == "k8s/shop/pay:https").then_some("a\"b: c#\u{85}@file");
+        let transport =
+            (name == "k8s/shop/pay:https").then_some("a\"b: c#\u{85}\u{90}\u{ffff}@file");
         assert_eq!(load_balancer.servers_transport.as_deref(), transport);
     }
     assert!(http["k8s/shop/empty:http"].load_balancer.servers.is_empty());
