@@ -51,6 +51,12 @@ const FOLDER: OFlags = OFlags::DIRECTORY
 /// The mode of folders that are made, whatever the umask is: the consumer often runs as another user.
 const FOLDER_MODE: u32 = 0o755;
 
+/// The mode of a folder that was made with one. What it has from the folder above stays: with setgid, as volumes of a pod
+/// have it, what is in it is of the same group.
+fn folder_mode(made: u32) -> u32 {
+    made & 0o7000 | FOLDER_MODE
+}
+
 /// Makes a directory, and those above it, where there is none.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
@@ -60,7 +66,10 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
         make(above)?;
     }
     match std::fs::create_dir(path) {
-        Ok(()) => std::fs::set_permissions(path, PermissionsExt::from_mode(FOLDER_MODE)),
+        Ok(()) => {
+            let made = std::fs::metadata(path)?.permissions().mode();
+            std::fs::set_permissions(path, PermissionsExt::from_mode(folder_mode(made)))
+        }
         Err(_) if path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
@@ -117,11 +126,11 @@ impl Root {
             let mut next = rustix::fs::openat(&folder, part, flags, Mode::empty());
             if create && matches!(next, Err(rustix::io::Errno::NOENT)) {
                 self.effect()?;
-                let mode = Mode::from_raw_mode(FOLDER_MODE);
-                rustix::fs::mkdirat(&folder, part, mode)?;
+                rustix::fs::mkdirat(&folder, part, Mode::from_raw_mode(FOLDER_MODE))?;
                 self.sync(&folder)?;
                 let made = rustix::fs::openat(&folder, part, flags, Mode::empty())?;
-                rustix::fs::fchmod(&made, mode)?;
+                let mode = folder_mode(rustix::fs::fstat(&made)?.st_mode);
+                rustix::fs::fchmod(&made, Mode::from_raw_mode(mode))?;
                 next = Ok(made);
             }
             folder = next?;

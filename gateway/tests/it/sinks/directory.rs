@@ -280,6 +280,18 @@ async fn others_may_enter_and_read_whatever_the_umask_is() {
 }
 
 #[tokio::test]
+async fn folders_are_of_the_group_that_the_folder_above_gives_them() {
+    let root = tempfile::tempdir().unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o2770)).unwrap();
+    write(&mut open(&root), whole(&[("eds/a", "1")]))
+        .await
+        .unwrap();
+    for folder in ["out", "out/eds"] {
+        assert_eq!(mode(root.path().join(folder)), 0o2755, "{folder}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_made_is_told_apart_from_what_cannot_be_opened() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("file"), "").unwrap();
