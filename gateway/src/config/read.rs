@@ -234,7 +234,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         match &self.0.value {
@@ -255,7 +255,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                     Value::List(_) => Unexpected::Seq,
                     _ => Unexpected::Unit,
                 };
-                Err(de::Error::invalid_type(unexpected, &visitor))
+                Err(ReadError::new(format!(
+                    "{} is not one of {}",
+                    described(unexpected),
+                    variants.join(", ")
+                )))
             }
         }
         .map_err(|error| error.at(self.0.place))

@@ -332,6 +332,15 @@ fn a_key_with_nothing_after_it_is_not_taken_for_absent() {
 }
 
 #[test]
+fn what_is_no_word_is_told_the_words_that_there_are() {
+    for (value, said) in [("5", "`5`"), ("[opt-in]", "a list"), ("", "nothing")] {
+        let found = faults(&format!("discovery: {{annotation: {{mode: {value}}}}}"));
+        let reason = format!("discovery.annotation.mode: {said} is not one of opt-in, opt-out");
+        assert!(found[0].ends_with(&reason), "{found:?}");
+    }
+}
+
+#[test]
 fn publications_must_not_be_in_each_others_way_however_it_is_spelled() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().display();
