@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::plan::Plan;
 use crate::output::File;
@@ -51,17 +51,23 @@ impl Fetched {
                 let more = plan.spare.min(listed.size.max(GROWTH));
                 let limit = listed.size + if may_be_newer { more } else { 0 };
                 let got = objects.fetch(path, listed, may_be_newer, limit).await;
-                (path, got)
+                let is_folder = match &got {
+                    // The key of an empty folder is listed without its slash, by which nothing is there.
+                    Ok(None) if listed.size == 0 => objects.head(path).await?.is_none(),
+                    _ => false,
+                };
+                Ok::<_, SinkError>((path, got?, is_folder))
             })
             .buffer_unordered(FETCHES);
         let (mut changed, mut spare) = (None, plan.spare);
-        while let Some((path, got)) = fetches.next().await {
+        while let Some((path, got, is_folder)) = fetches.try_next().await? {
             let more = |bytes: &Bytes| (bytes.len() as u64).saturating_sub(listed[path].size);
-            match got? {
+            match got {
                 Some((etag, bytes)) if more(&bytes) <= spare => {
                     spare -= more(&bytes);
                     self.0.insert(Arc::clone(path), (etag, bytes));
                 }
+                _ if is_folder => {}
                 _ => changed = Some(Arc::clone(path)),
             }
         }

@@ -56,7 +56,7 @@ pub(super) enum Listing {
 
 /// What an object says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     pub(super) etag: String,
     pub(super) hash: Option<String>,
     pub(super) token: Option<String>,
@@ -199,7 +199,7 @@ impl Objects {
     }
 
     /// What an object says of itself; `None` if it is not there.
-    pub(super) async fn head(&self, path: &str) -> Result<Option<Stat>, SinkError> {
+    pub(crate) async fn head(&self, path: &str) -> Result<Option<Stat>, SinkError> {
         let options = GetOptions {
             head: true,
             ..GetOptions::default()

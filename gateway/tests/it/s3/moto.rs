@@ -244,3 +244,24 @@ async fn keys_that_are_no_paths_are_not_in_the_way() {
     let error = Pull::open(config).unwrap().once().await.unwrap_err();
     assert!(error.chain().contains("gw/theirs//x"), "{}", error.chain());
 }
+
+#[tokio::test]
+async fn an_empty_folder_is_no_file() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    for (key, text) in [("gw/a", "1"), ("gw/empty/", ""), ("gw/nothing", "")] {
+        server.put(key, text);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = PullConfig {
+        source: server.config(),
+        directory: DirectoryConfig::new(folder.path()),
+        max_bytes: MAX_BYTES,
+    };
+    let mut pull = Pull::open(config).unwrap();
+    assert_eq!(pull.once().await.unwrap().files, 2);
+    assert!(folder.path().join("nothing").is_file());
+    assert!(!folder.path().join("empty").exists());
+    assert!(!pull.once().await.unwrap().is_change());
+}
