@@ -121,7 +121,12 @@ impl Engine {
 
     /// How it is doing.
     pub fn status(&self) -> Status {
-        self.status.borrow().clone()
+        let mut status = self.status.borrow().clone();
+        if self.abort.is_finished() {
+            // However it ended: a task that panicked, or was cut off with its runtime, has nothing more to tell.
+            status.connection = Connection::Stopped;
+        }
+        status
     }
 
     /// The status, each time it changes.

@@ -162,12 +162,18 @@ impl Http {
         self.address
     }
 
-    /// What the outputs could not say when they were last asked for, by path.
-    pub fn problems(&self) -> Vec<(&str, Arc<[Problem]>)> {
-        let documents = self.documents.iter();
-        documents
-            .map(|document| (document.path(), document.problems()))
-            .collect()
+    /// What the outputs cannot say of the newest snapshot, by path.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn problems(&self) -> Vec<(&str, Arc<[Problem]>)> {
+        let mut problems = Vec::new();
+        for document in self.documents.iter() {
+            // One that cannot be rendered is told by its own path; the last one's problems stand.
+            let _ = document.newest().await;
+            problems.push((document.path(), document.problems()));
+        }
+        problems
     }
 
     /// Stops to listen, lets answers come to their end, for [`DRAIN`] at the most, and joins. May be called again.

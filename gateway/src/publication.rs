@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::output::Output;
 use crate::publish::Snapshots;
@@ -42,6 +42,8 @@ pub const VERIFY_EVERY: Duration = Duration::from_mins(5);
 /// How a publication goes about it.
 #[derive(Clone, Debug)]
 pub struct PublicationConfig {
+    /// What it is called in the log; what is written where, by default.
+    pub name: Option<String>,
     /// How long one attempt to write may take; [`WRITE_TIMEOUT`] by default.
     pub write_timeout: Duration,
     /// How often everything is held against what stands; [`VERIFY_EVERY`] by default, `None` for never.
@@ -51,6 +53,7 @@ pub struct PublicationConfig {
 impl Default for PublicationConfig {
     fn default() -> Self {
         Self {
+            name: None,
             write_timeout: WRITE_TIMEOUT,
             verify_every: Some(VERIFY_EVERY),
         }
@@ -72,6 +75,9 @@ pub struct Publication {
     abort: AbortHandle,
 }
 
+/// How much longer than its deadline a shutdown may take to end what goes on.
+const GRACE: Duration = Duration::from_secs(1);
+
 impl Publication {
     /// Starts to write the newest snapshot whenever there is one. To be called inside a tokio runtime.
     pub fn start(
@@ -81,7 +87,9 @@ impl Publication {
         gate: Gate,
         config: PublicationConfig,
     ) -> Self {
-        let name = format!("{} to {}", output.format(), sink.describe());
+        let what = format!("{} to {}", output.format(), sink.describe());
+        let name = config.name.clone().unwrap_or_else(|| what.clone());
+        tracing::info!(publication = name, "publishes {what}");
         let (stop, stopped) = watch::channel(None);
         let (status, reader) = watch::channel(Status::default());
         let task = task::Task::new(
@@ -104,7 +112,7 @@ impl Publication {
         }
     }
 
-    /// What is written where, for people, without secrets.
+    /// What it is called; if nothing else was chosen, what is written where, for people, without secrets.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -132,10 +140,17 @@ impl Publication {
         self.stop.send_modify(|stop| *stop = Some(by));
         let mut task = self.task.lock().await;
         if let Some(running) = task.as_mut() {
-            if let Err(error) = running.await
-                && error.is_panic()
-            {
-                tracing::error!(publication = self.name, "the publication's task panicked");
+            match timeout_at(by + GRACE, &mut *running).await {
+                Ok(Err(error)) if error.is_panic() => {
+                    tracing::error!(publication = self.name, "the publication's task panicked");
+                }
+                Ok(_) => {}
+                Err(_elapsed) => {
+                    tracing::error!(publication = self.name, "the publication is cut off");
+                    running.abort();
+                    *task = None;
+                    return false;
+                }
             }
             *task = None;
         }

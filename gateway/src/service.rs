@@ -171,7 +171,10 @@ impl Service {
                     Some(elector) if publish.leader_only => Gate::leader(elector.states()),
                     _ => Gate::open(),
                 };
-                let how = PublicationConfig::default();
+                let how = PublicationConfig {
+                    name: Some(publish.name.clone()),
+                    ..PublicationConfig::default()
+                };
                 let publication = Publication::start(output, sink, snapshots.clone(), gate, how);
                 (Arc::from(publish.name.as_str()), publication)
             })
@@ -201,6 +204,7 @@ impl Service {
             file: source.file,
             configuration,
             reloads,
+            reloader: reloader.abort_handle(),
             stopping,
         });
         Ok(Self {
@@ -259,11 +263,11 @@ impl Service {
     }
 
     /// Stops in order: no more requests, no more discovery, a last publication, then leadership, each within its
-    /// deadline. Everything has ended when it returns.
+    /// deadline. Everything has ended when it returns; whether the last snapshot stands wherever it is to stand, it says.
     ///
     /// # Cancel safety
     /// If the future is dropped, everything ends at once, as in a crash: each file is then as it was or as it was to be.
-    pub async fn stop(self) {
+    pub async fn stop(self) -> bool {
         let shared = self.shared;
         shared.stopping.cancel();
         let http = async {
@@ -288,14 +292,16 @@ impl Service {
         stop_reloader(self.reloader).await;
         shared.engine.shutdown().await;
         let flushes = shared.publications.iter().map(async |(name, publication)| {
-            if !publication.shutdown(FLUSH_DEADLINE).await {
+            let is_written = publication.shutdown(FLUSH_DEADLINE).await;
+            if !is_written {
                 tracing::error!(
                     publication = &**name,
                     "the last snapshot could not be written"
                 );
             }
+            is_written
         });
-        join_all(flushes).await;
+        let are_written = join_all(flushes).await;
         if let Some(elector) = &shared.elector
             && timeout(RELEASE_DEADLINE, elector.shutdown()).await.is_err()
         {
@@ -304,6 +310,7 @@ impl Service {
             );
         }
         self.health.shutdown().await;
+        are_written.iter().all(|is_written| *is_written)
     }
 }
 

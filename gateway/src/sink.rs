@@ -123,6 +123,15 @@ impl SinkError {
         }
     }
 
+    /// A failure that may pass, for want of time: what was not done within which.
+    pub(crate) fn late(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            is_lasting: false,
+            source: None,
+        }
+    }
+
     /// A refusal, which stays until somebody acts: what is refused, why, and what to do.
     pub fn refusal(what: impl Into<String>) -> Self {
         Self {

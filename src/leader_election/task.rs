@@ -227,7 +227,10 @@ impl Task {
                 }
             }
         }
-        self.note_error(outcome.error);
+        // That there is no Lease does not say that one can be made.
+        if outcome.error.is_some() || !matches!(outcome.answer, Answer::Missing) {
+            self.note_error(outcome.error);
+        }
         self.machine.answered(now, outcome.answer);
     }
 

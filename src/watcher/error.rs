@@ -169,12 +169,20 @@ impl WatchError {
     }
 }
 
+/// How long was waited, unless it was not waited at all.
+fn after(deadline: Duration) -> String {
+    if deadline.is_zero() {
+        return " yet".to_owned();
+    }
+    format!(" after {deadline:?}")
+}
+
 /// Why a watcher is not synced.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
     /// The deadline passed.
-    #[error("watcher of {watcher} is not synced after {deadline:?}{}", .last_error.as_ref().map_or_else(
+    #[error("watcher of {watcher} is not synced{}{}", after(*.deadline), .last_error.as_ref().map_or_else(
         || ": the server has not sent all objects yet".to_owned(), |error| format!(": {error}")))]
     Deadline {
         /// Which watcher.

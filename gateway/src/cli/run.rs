@@ -126,7 +126,13 @@ impl Run {
         };
         tracing::info!("stopping");
         tokio::select! {
-            () = service.stop() => outcome,
+            is_written = service.stop() => match outcome {
+                Ok(()) if !is_written => {
+                    Err(Failure::runtime("the last snapshot could not be written")
+                        .hint("what stands where it is to be written is older; the log says why"))
+                }
+                outcome => outcome,
+            },
             () = stop.next() => Err(Failure::runtime("ended at once, by a second signal")),
         }
     }

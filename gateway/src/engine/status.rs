@@ -18,6 +18,8 @@ pub struct Status {
     pub held: Option<Held>,
     /// Whether another configuration's watchers are being synced, while those of the last one go on.
     pub switching: bool,
+    /// What keeps those watchers from being synced, for people, if anything is known to.
+    pub switching_waits_for: Option<Arc<str>>,
     /// How many snapshots were published.
     pub publications: u64,
     /// How many Services were translated, one each time something of it changed.

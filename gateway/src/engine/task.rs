@@ -137,10 +137,12 @@ impl Task {
                         break;
                     }
                 },
-                news = next => if news.is_none() {
-                    self.next = None;
+                news = next => {
+                    if news.is_none() {
+                        self.next = None;
+                    }
                     self.tell();
-                },
+                }
             }
         }
         self.confirming = None;
@@ -226,13 +228,14 @@ impl Task {
         self.pace.made(now);
         let translations = self.translated + self.live.discovery().recomputed();
         let edits = self.assembly.edits();
+        // Who is told that everything is known finds it published.
+        self.publisher.publish(snapshot);
         self.status.send_modify(|status| {
             status.synced = true;
             status.publications += 1;
             status.translations = translations;
             status.edits = edits;
         });
-        self.publisher.publish(snapshot);
     }
 
     async fn obey(&mut self, command: Command) {
@@ -354,6 +357,13 @@ impl Task {
         };
         let held = self.guard.held();
         let switching = self.next.is_some();
+        let waits_for: Option<Arc<str>> =
+            self.next
+                .as_ref()
+                .and_then(|(next, _)| match next.connection() {
+                    Link::Lost { reason, .. } => Some(reason.into()),
+                    Link::Pending | Link::Up => None,
+                });
         self.status.send_if_modified(|status| {
             match (status.held, held) {
                 (None, Some(held)) => tracing::warn!(
@@ -368,8 +378,20 @@ impl Task {
                 std::mem::replace(&mut status.connection, connection),
                 std::mem::replace(&mut status.held, held),
                 std::mem::replace(&mut status.switching, switching),
+                std::mem::replace(&mut status.switching_waits_for, waits_for),
             );
-            before.0 != status.connection || before.1 != status.held || before.2 != status.switching
+            if let Some(reason) = &status.switching_waits_for
+                && before.3 != status.switching_waits_for
+            {
+                tracing::warn!(
+                    reason = &**reason,
+                    "the new configuration's objects cannot be read yet; what the last one found stands"
+                );
+            }
+            before.0 != status.connection
+                || before.1 != status.held
+                || before.2 != status.switching
+                || before.3 != status.switching_waits_for
         });
     }
 }

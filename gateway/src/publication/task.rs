@@ -138,7 +138,12 @@ impl Task {
             } else if permit.is_none() {
                 tracing::info!(publication = self.name, "does not lead, and does not write");
                 let released = timeout(WRITE_TIMEOUT, self.sink.release());
-                if released.await.is_err() {
+                let is_released = tokio::select! {
+                    biased;
+                    released = released => released.is_ok(),
+                    () = past(&mut self.stop) => false,
+                };
+                if !is_released {
                     tracing::warn!(publication = self.name, "the sink does not let go");
                 }
             }
@@ -231,9 +236,9 @@ impl Task {
         match outcome {
             Ok(Ok(written)) => Attempt::Done(published, Some(written)),
             Ok(Err(error)) => Attempt::Failed(error),
-            Err(elapsed) => {
+            Err(_elapsed) => {
                 let what = format!("not written within {limit:?}");
-                Attempt::Failed(SinkError::passing(what, elapsed))
+                Attempt::Failed(SinkError::late(what))
             }
         }
     }

@@ -174,6 +174,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
         "reason": reason.map(|reason| &**reason),
         "held": engine.held,
         "switching": engine.switching,
+        "switching_waits_for": engine.switching_waits_for.as_deref(),
         "leader": shared.elector.as_ref().map(|elector| json!({
             "leads": elector.is_leading(),
             "identity": elector.identity(),
@@ -261,10 +262,12 @@ async fn problems(State(shared): State<Arc<Shared>>) -> Response {
             json!({"publication": &**name, "problems": problems})
         })
         .collect();
-    let of_documents: Vec<Value> = shared
-        .http
-        .iter()
-        .flat_map(Http::problems)
+    let documents = match &shared.http {
+        Some(http) => http.problems().await,
+        None => Vec::new(),
+    };
+    let of_documents: Vec<Value> = documents
+        .into_iter()
         .map(|(path, problems)| {
             let problems: Vec<Value> = problems.iter().map(told).collect();
             json!({"document": path, "problems": problems})

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -13,6 +14,13 @@ use crate::http::{Limits, serve};
 
 /// Connections to one listener at once: more than probes, scrapers and people need.
 const CONNECTIONS: usize = 64;
+
+/// Connections to the health listener, which anybody in the cluster can reach: those that say nothing must not keep
+/// probes out.
+const HEALTH_CONNECTIONS: usize = 1_024;
+
+/// How long a request's head to it may take, and a connection may be idle.
+const HEALTH_HEAD: Duration = Duration::from_secs(2);
 
 /// A bound address that is not served yet.
 #[derive(Debug)]
@@ -59,14 +67,26 @@ impl Bound {
         })
     }
 
-    /// Serves until the server is stopped, so many connections at once at the most.
-    pub(super) fn serve(self, router: Router) -> Server {
-        let stop = CancellationToken::new();
+    fn limits(&self) -> Limits {
         let limits = Limits {
             connections: CONNECTIONS,
             drain: REQUESTS_DEADLINE,
             ..Limits::default()
         };
+        match self.name {
+            "health" => Limits {
+                connections: HEALTH_CONNECTIONS,
+                head: HEALTH_HEAD,
+                ..limits
+            },
+            _ => limits,
+        }
+    }
+
+    /// Serves until the server is stopped, so many connections at once at the most.
+    pub(super) fn serve(self, router: Router) -> Server {
+        let stop = CancellationToken::new();
+        let limits = self.limits();
         let serve = serve(self.listener, router, limits, stop.clone());
         tracing::info!(address = %self.address, "{} is served", self.name);
         Server {

@@ -103,6 +103,11 @@ impl Metrics {
             "Whether changes of the cluster are heard of.",
             engine.is_connected(),
         )?;
+        out.flag(
+            "switching",
+            "Whether a reloaded configuration's objects are still being read, while the last one's are published.",
+            engine.switching,
+        )?;
         let held = engine.held.is_some();
         out.flag(
             "guard_holding",
@@ -127,8 +132,13 @@ impl Metrics {
             "Whether the configuration file as it is now can be used.",
             intact,
         )?;
-        if let Some(leads) = view.leads {
+        if let Some((leads, reaches)) = view.election {
             out.flag("leader", "Whether this replica leads.", leads)?;
+            out.flag(
+                "leader_election_reachable",
+                "Whether the Lease could be read and written when it was tried last.",
+                reaches,
+            )?;
         }
         Ok(())
     }

@@ -14,12 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, ConfigError};
 use crate::engine::Engine;
 use crate::model::ContentHash;
+use crate::sink::chain;
 
 use file::{FileWatch, Look};
 
@@ -50,8 +52,8 @@ pub(super) struct Status {
 /// What became of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The file is as it was.
-    Unchanged,
+    /// The file is as it was; what of it needs a restart still does.
+    Unchanged { needs_restart: Vec<&'static str> },
     /// It was taken up, but for the sections that need a restart.
     Applied { needs_restart: Vec<&'static str> },
     /// It cannot be used, for these faults; nothing changed.
@@ -113,14 +115,14 @@ impl Reloader {
         let read = tokio::task::spawn_blocking(move || {
             config::read(&path).map(|text| (hash(&text), text))
         });
-        let Ok(read) = read.await else {
-            // The runtime ends.
-            return Outcome::Unchanged;
+        let read = match read.await {
+            Ok(read) => read,
+            Err(error) => return self.unread(&error),
         };
         match self.watch.look(read, at_once) {
             Look::Same => match &self.state.borrow().status.error {
                 Some(error) if at_once => Outcome::Refused(Arc::clone(error)),
-                _ => Outcome::Unchanged,
+                _ => self.unchanged(),
             },
             Look::Lost(error) => {
                 let line = format!("{}: it cannot be read: {error}", self.path.display());
@@ -130,13 +132,28 @@ impl Reloader {
         }
     }
 
+    fn unchanged(&self) -> Outcome {
+        Outcome::Unchanged {
+            needs_restart: self.state.borrow().status.needs_restart.clone(),
+        }
+    }
+
+    /// Reading ended without a result: it panicked, or the runtime ends.
+    fn unread(&self, error: &JoinError) -> Outcome {
+        if error.is_panic() {
+            let line = format!("{}: reading it failed: {error}", self.path.display());
+            return self.refuse(Arc::new([line]));
+        }
+        self.unchanged()
+    }
+
     async fn take(&self, text: String) -> Outcome {
         let name = self.path.display().to_string();
         let parsed = tokio::task::spawn_blocking(move || Config::parse(&name, &text));
         let config = match parsed.await {
             Ok(Ok(config)) => config,
             Ok(Err(error)) => return self.refuse(lines(&error)),
-            Err(_) => return Outcome::Unchanged,
+            Err(error) => return self.unread(&error),
         };
         for warning in &config.warnings {
             tracing::warn!("{}: {warning}", self.path.display());
@@ -146,7 +163,8 @@ impl Reloader {
         if next.engine() != running.engine()
             && let Err(error) = self.engine.reconfigure(&next.engine()).await
         {
-            return self.refuse(Arc::new([format!("{}: {error}", self.path.display())]));
+            let why = chain(&error);
+            return self.refuse(Arc::new([format!("{}: {why}", self.path.display())]));
         }
         if needs_restart.is_empty() {
             tracing::info!("the configuration was reloaded");

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kubedex::leader_election::LeaderElector;
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Connection, Engine};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) configuration: watch::Receiver<reload::State>,
     /// To the reloader.
     pub(super) reloads: mpsc::Sender<reload::Request>,
+    /// The reloader's task.
+    pub(super) reloader: AbortHandle,
     /// Cancelled when the service begins to stop.
     pub(super) stopping: CancellationToken,
 }
@@ -55,6 +58,9 @@ impl Shared {
         }
         if self.engine.status().connection == Connection::Stopped {
             return Some("discovery has ended".to_owned());
+        }
+        if self.reloader.is_finished() {
+            return Some("the configuration is not read any more".to_owned());
         }
         let ended = |publication: &Publication| publication.status().phase == Phase::Ended;
         self.publications
@@ -78,7 +84,10 @@ impl Shared {
                 server.as_ref().map(xds::Server::status)
             },
             reloads: self.configuration.borrow().status.clone(),
-            leads: self.elector.as_ref().map(LeaderElector::is_leading),
+            election: self
+                .elector
+                .as_ref()
+                .map(|elector| (elector.is_leading(), elector.last_error().is_none())),
         }
     }
 }

@@ -20,6 +20,6 @@ pub(super) struct View {
     #[cfg(feature = "xds")]
     pub(super) xds: Option<crate::xds::Status>,
     pub(super) reloads: reload::Status,
-    /// Whether this replica leads; `None` if there is no election.
-    pub(super) leads: Option<bool>,
+    /// Whether this replica leads, and whether the election can be held; `None` if there is none.
+    pub(super) election: Option<(bool, bool)>,
 }

@@ -8,7 +8,7 @@
 //! are new or changed come after them, for Envoy asks for endpoints once it has the cluster, and has the changed
 //! cluster wait, while the old one serves, until it is told of its endpoints again. What goes leaves the clusters first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::resources::{Resource, Resources, World};
@@ -24,6 +24,8 @@ pub(super) const ASSIGNMENTS: &str =
 const LISTENERS: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 /// The most types that a client may ask for.
 const MAX_TYPES: usize = 16;
+/// How many answers that were not waited for are remembered.
+const MAX_BEFORE: usize = 64;
 /// The longest name of a type, in bytes.
 const MAX_TYPE_BYTES: usize = 256;
 
@@ -109,6 +111,30 @@ struct Typed {
     last_nonce: Option<String>,
     /// The answer that is on its way: its version, and what in it was news.
     outstanding: Option<(ContentHash, Vec<News>)>,
+    /// Answers before it that were not waited for, in deltas, where each is answered by itself: their nonces and versions.
+    /// What is said to them is heard, but nothing of them is sent again: later answers may have said it anew.
+    before: VecDeque<(String, ContentHash)>,
+}
+
+impl Typed {
+    /// The answer with this nonce that was not waited for, if it is one.
+    fn settled_before(&mut self, nonce: &str) -> Option<(ContentHash, Vec<News>)> {
+        let index = self.before.iter().position(|(of, _)| of == nonce)?;
+        let (_, version) = self.before.remove(index)?;
+        Some((version, Vec::new()))
+    }
+
+    /// Notes that an answer is on its way, perhaps beside others.
+    fn is_sent(&mut self, nonce: String, version: ContentHash, news: Vec<News>, is_delta: bool) {
+        let nonce = self.last_nonce.replace(nonce);
+        let outstanding = self.outstanding.replace((version, news));
+        if let (true, Some(nonce), Some((version, _news))) = (is_delta, nonce, outstanding) {
+            if self.before.len() >= MAX_BEFORE {
+                self.before.pop_front();
+            }
+            self.before.push_back((nonce, version));
+        }
+    }
 }
 
 fn kind(type_url: &str) -> Kind {
@@ -166,6 +192,7 @@ impl Stream {
             subscription: Subscription::new(kind, is_delta),
             last_nonce: None,
             outstanding: None,
+            before: VecDeque::new(),
         });
         let is_current = typed.last_nonce.as_ref() == Some(&nonce);
         // In state of the world a request that does not answer the newest answer knows nothing of it, and the one that
@@ -176,7 +203,10 @@ impl Stream {
         if is_stale && !is_delta {
             return Ok(None);
         }
-        let settled = typed.outstanding.take_if(|_| is_current);
+        let settled = match is_current {
+            true => typed.outstanding.take(),
+            false => typed.settled_before(&nonce),
+        };
         typed
             .subscription
             .ask(interest, settled.is_some(), world.of(kind))?;
@@ -250,8 +280,7 @@ impl Stream {
         self.answers += 1;
         let nonce = format!("{:x}", self.answers);
         let version = world.of(*kind).version();
-        typed.last_nonce = Some(nonce.clone());
-        typed.outstanding = Some((version, draft.news));
+        typed.is_sent(nonce.clone(), version, draft.news, self.is_delta);
         Some(Answer {
             type_url: Arc::clone(type_url),
             kind: *kind,

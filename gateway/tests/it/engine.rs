@@ -336,3 +336,22 @@ async fn a_configuration_that_cannot_work_is_refused_with_its_fields() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+#[test]
+fn a_task_that_is_cut_off_counts_as_stopped() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let first = runtime();
+    let engine = first.block_on(async {
+        let cluster = FakeCluster::builder().real_time().build();
+        let client = Client::from_kube(cluster.client());
+        let (engine, _snapshots) = Engine::start(&client, &EngineConfig::default()).unwrap();
+        engine.wait_for_sync(MINUTE).await.unwrap();
+        engine
+    });
+    assert_eq!(engine.status().connection, Connection::Connected);
+    drop(first);
+    assert_eq!(engine.status().connection, Connection::Stopped);
+}

@@ -75,3 +75,16 @@ async fn what_the_server_refuses_is_known_and_passes() {
     assert!(elector.health().check().is_ok() && !elector.is_leading());
     assert!(format!("{elector:?}").contains("default/leader"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn that_there_is_no_lease_does_not_hide_that_none_can_be_made() {
+    let cluster = FakeCluster::new();
+    cluster.inject(kubedex::fake::Fault::status(403).verb("create").always());
+    let elector = start(&cluster, config("one"));
+    pass(5 * SECOND).await;
+    for _ in 0..200 {
+        let error = elector.last_error().expect("it stays");
+        assert!(error.is_forbidden(), "{error}");
+        pass(SECOND / 10).await;
+    }
+}

@@ -6,11 +6,13 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use kubedex::watcher::RelistError;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{answer, error};
+use crate::engine::Status;
 use crate::service::reload::Outcome;
 use crate::service::shared::Shared;
 
@@ -31,15 +33,39 @@ pub(super) async fn reload(State(shared): State<Arc<Shared>>) -> Response {
         return error(StatusCode::SERVICE_UNAVAILABLE, "the service stops");
     };
     let (config, refused) = match outcome {
-        Outcome::Unchanged => (json!({"outcome": "unchanged"}), false),
+        Outcome::Unchanged { needs_restart } => {
+            let outcome = json!({"outcome": "unchanged", "needs_restart": needs_restart});
+            (outcome, false)
+        }
         Outcome::Applied { needs_restart } => {
             let outcome = json!({"outcome": "applied", "needs_restart": needs_restart});
             (outcome, false)
         }
         Outcome::Refused(lines) => (json!({"outcome": "refused", "faults": &*lines}), true),
     };
-    let (list, late) = match timeout(PATIENCE, shared.engine.relist()).await {
-        Ok(Ok(())) => (json!({"outcome": "complete"}), false),
+    let listed = async {
+        shared.engine.relist().await?;
+        let mut changes = shared.engine.status_changes();
+        let is_settled =
+            |status: &Status| !status.switching || status.switching_waits_for.is_some();
+        // It fails when the engine ends, which the list would have told.
+        let _ = changes.wait_for(is_settled).await;
+        Ok::<(), RelistError>(())
+    };
+    let (list, late) = match timeout(PATIENCE, listed).await {
+        Ok(Ok(())) => {
+            let engine = shared.engine.status();
+            if engine.switching {
+                let reason = engine.switching_waits_for.as_deref();
+                let text = format!(
+                    "complete for what is published; what is configured now is not read yet: {}",
+                    reason.unwrap_or("its watchers are not synced")
+                );
+                (list("late", &text), true)
+            } else {
+                (json!({"outcome": "complete"}), false)
+            }
+        }
         Ok(Err(failed)) => (list("failed", &failed.to_string()), true),
         Err(_) => {
             let text = format!("not complete after {PATIENCE:?}; it goes on");

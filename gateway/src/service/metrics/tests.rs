@@ -30,7 +30,7 @@ fn view() -> View {
             ("json-stdout".into(), status),
             ("never".into(), publication::Status::default()),
         ],
-        leads: Some(true),
+        election: Some((true, false)),
         ..View::default()
     };
     view.reloads.failed = 1;

@@ -77,10 +77,10 @@ pub(super) async fn run(argv: &[String], timeout: Duration) -> Result<(), SinkEr
             })
         }
         Ok(Err(error)) => Err(failed(error)),
-        Err(elapsed) => {
+        Err(_elapsed) => {
             let _ = child.kill().await;
             let what = format!("the command {program} did not end within {timeout:?}");
-            Err(SinkError::passing(what, elapsed))
+            Err(SinkError::late(what))
         }
     }
 }

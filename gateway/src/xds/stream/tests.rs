@@ -486,7 +486,7 @@ fn comes_to_have_what_is_good(is_delta: bool, kind: Kind) {
     }
 }
 
-/// A stream to which clusters of these names, with so many endpoints, are published.
+/// What is published of clusters of these names, with so many endpoints.
 fn published(names: &[&str], endpoints: u8, app_protocol: Option<&str>) -> World {
     let mut edit = Snapshot::default().edit();
     for name in names {
@@ -521,6 +521,41 @@ fn a_change_is_told_though_everything_was_asked_for_meanwhile_and_no_longer_is()
     let answer = stream.next(&world).unwrap();
     let news: Vec<_> = answer.resources.iter().map(name_of).collect();
     assert_eq!(news, ["a".into()]);
+}
+
+#[test]
+fn what_is_said_to_an_answer_that_was_not_waited_for_is_heard() {
+    let mut stream = Stream::new(true);
+    let request = |type_url: &str, nonce: &str, error: Option<&str>, subscribe: &[&str]| Request {
+        type_url: type_url.to_owned(),
+        nonce: nonce.to_owned(),
+        error: error.map(str::to_owned),
+        interest: Interest::Change {
+            subscribe: subscribe.iter().map(ToString::to_string).collect(),
+            unsubscribe: Vec::new(),
+            versions: Vec::new(),
+        },
+    };
+    let world = published(&["a"], 1, None);
+    let hears = |stream: &mut Stream, said| stream.receive(said, &world).unwrap();
+    hears(&mut stream, request(CLUSTERS, "", None, &[]));
+    let first = stream.next(&world).unwrap();
+    let next = published(&["a"], 1, Some("h2c"));
+    hears(&mut stream, request(ASSIGNMENTS, "", None, &["a"]));
+    let second = stream.next(&next).unwrap();
+    assert_eq!((first.kind, second.kind), (Kind::Clusters, Kind::Clusters));
+    assert_eq!(stream.next(&next).unwrap().kind, Kind::Assignments);
+    let verdict = hears(
+        &mut stream,
+        request(CLUSTERS, &first.nonce, Some("no"), &[]),
+    )
+    .unwrap();
+    assert_eq!(
+        (verdict.version, verdict.error.as_deref()),
+        (first.version, Some("no"))
+    );
+    let verdict = hears(&mut stream, request(CLUSTERS, &second.nonce, None, &[])).unwrap();
+    assert_eq!((verdict.version, verdict.error), (second.version, None));
 }
 
 #[test]

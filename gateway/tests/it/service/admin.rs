@@ -62,7 +62,8 @@ async fn the_admin_api_tells_what_is_configured_published_and_wrong() {
 
     let reload = service.post("/reload").await;
     assert_eq!(reload.status, 200, "{}", reload.body);
-    let expected = json!({"config": {"outcome": "unchanged"}, "list": {"outcome": "complete"}});
+    let config = json!({"outcome": "unchanged", "needs_restart": []});
+    let expected = json!({"config": config, "list": {"outcome": "complete"}});
     assert_eq!(reload.json(), expected);
 }
 

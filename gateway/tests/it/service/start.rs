@@ -193,3 +193,20 @@ async fn documents_and_envoys_are_served_beside_what_is_written() {
     let (status, log, _folder) = service.end().await;
     assert_eq!(status.code(), Some(0), "{log}");
 }
+
+#[tokio::test]
+async fn what_could_not_be_written_at_the_end_is_told_by_the_exit_code() {
+    let (folder, path) = folder(
+        "cluster: {demo: true}\npublish: [{format: json, directory: {path: '{folder}/file/json'}}]\n",
+    );
+    std::fs::write(folder.path().join("file"), "no folder").unwrap();
+    let service = Service::start_in(folder, &path).await;
+    service.ready().await;
+    service.signal("-TERM");
+    let (status, log, _folder) = service.end().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(
+        log.contains("the last snapshot could not be written"),
+        "{log}"
+    );
+}

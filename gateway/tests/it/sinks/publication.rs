@@ -78,6 +78,8 @@ struct Call {
 
 #[derive(Clone, Debug, Default)]
 struct Script {
+    /// Whether it never lets go.
+    holds: bool,
     steps: Arc<Mutex<VecDeque<Step>>>,
     calls: Arc<Mutex<Vec<Call>>>,
 }
@@ -142,6 +144,12 @@ impl Sink for Script {
             files: write.rendering.files.len(),
             ..Written::default()
         })
+    }
+
+    async fn release(&mut self) {
+        if self.holds {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -399,6 +407,31 @@ impl Fencing for Token {
 
 fn permit(token: &'static str) -> Permit {
     Permit::fenced(Token(token, Arc::new(Mutex::new(true))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_does_not_let_go_does_not_hold_up_the_end() {
+    let script = Script {
+        holds: true,
+        ..Script::default()
+    };
+    let (publisher, snapshots) = channel();
+    let (leads, permits) = watch::channel(Some(permit("7")));
+    let publication = start(&script, snapshots, Gate::watched(permits));
+    publisher.publish(with(&Snapshot::default(), "a"));
+    has(&publication, 1).await;
+    leads.send_replace(None);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    assert!(
+        publication.shutdown(Duration::from_secs(5)).await,
+        "another replica leads"
+    );
+    assert!(
+        begun.elapsed() <= Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
