@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::model::Snapshot;
+use crate::model::{Problem, ProblemKind, Snapshot, Subject};
 use crate::output::haproxy::{Haproxy, HaproxyConfig, Slots};
 use crate::output::{ConfigError, Output, Rendering};
 
@@ -54,22 +54,44 @@ impl Output for KeptSlots {
     }
 
     fn render(&mut self, snapshot: &Snapshot, last: Option<&Snapshot>) -> Rendering {
-        let rendering = self.output.render(snapshot, last);
+        let mut rendering = self.output.render(snapshot, last);
         if self.kept.as_ref() != Some(self.output.slots()) {
             match write(&self.file, self.output.slots()) {
                 Ok(()) => {
                     self.kept = Some(self.output.slots().clone());
                     self.said = false;
                 }
-                Err(error) if !self.said => {
-                    self.said = true;
-                    let file = self.file.display();
-                    tracing::error!(%error, "{file} cannot be written, slots are not kept over a restart");
+                Err(error) => {
+                    if !std::mem::replace(&mut self.said, true) {
+                        let file = self.file.display();
+                        tracing::error!(%error, "{file} cannot be written, slots are not kept over a restart");
+                    }
+                    let mut problems = rendering.problems.to_vec();
+                    problems.push(unwritable(&self.file, &error));
+                    problems.sort();
+                    rendering.problems = problems.into();
                 }
-                Err(_) => {}
             }
         }
         rendering
+    }
+}
+
+/// Stands among the problems of the output until the file can be written.
+fn unwritable(file: &Path, error: &io::Error) -> Problem {
+    let what =
+        format!("slots are not kept over a restart, for this file cannot be written: {error}");
+    Problem {
+        kind: ProblemKind::Inexpressible {
+            output: "haproxy",
+            what: what.into(),
+        },
+        subject: Subject {
+            kind: "File",
+            namespace: "".into(),
+            name: file.display().to_string().into(),
+        },
+        port: None,
     }
 }
 
@@ -136,8 +158,27 @@ mod tests {
         let after = start().render(&snapshot(&["10.0.0.2"]), None);
         assert_eq!(server(&before, "10.0.0.2"), "s2");
         assert_eq!(server(&after, "10.0.0.2"), "s2");
+        assert!(after.problems.is_empty());
         std::fs::write(folder.path().join("slots.json"), "broken").unwrap();
         let afresh = start().render(&snapshot(&["10.0.0.2"]), None);
         assert_eq!(server(&afresh, "10.0.0.2"), "s1");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_a_problem_until_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let way = folder.path().join("way");
+        std::fs::write(&way, "no folder").unwrap();
+        let config = HaproxyConfig {
+            slots_file: Some(way.join("slots.json")),
+            ..HaproxyConfig::default()
+        };
+        let mut output = haproxy(config).unwrap();
+        let rendering = output.render(&snapshot(&["10.0.0.1"]), None);
+        let told = rendering.problems[0].to_string();
+        assert!(told.contains("slots.json"), "{told}");
+        std::fs::remove_file(&way).unwrap();
+        let rendering = output.render(&snapshot(&["10.0.0.1"]), None);
+        assert!(rendering.problems.is_empty());
     }
 }
