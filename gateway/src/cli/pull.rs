@@ -1,5 +1,6 @@
 //! `pull`: files from a store into a directory, kept up to date.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(super) struct Pull {
     /// How long to wait before asking again
     #[arg(long, value_name = "DURATION", value_parser = parse_positive, default_value = "5s", conflicts_with = "once")]
     every: Duration,
-    /// Exit after this time, such as 30s or 5m
+    /// Exit after this time, such as 30s or 5m; with 1 if the last attempt failed
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_positive, conflicts_with = "once")]
     bound: Option<Duration>,
     /// The command to run after a change, and its arguments; no shell is involved
@@ -152,6 +153,7 @@ impl Pull {
                 None => std::future::pending().await,
             }
         };
+        let failing = RefCell::new(None);
         let pulling = async {
             if once {
                 let written = puller.once().await.map_err(|error| {
@@ -162,12 +164,15 @@ impl Pull {
                 return Ok(());
             }
             note(&printable(&format!("bringing {}", puller.describe())));
-            follow(&mut puller, every).await
+            follow(&mut puller, every, &failing).await
         };
         tokio::select! {
             outcome = pulling => outcome,
             () = stop.next() => Ok(()),
-            () = bound => Ok(()),
+            () = bound => match failing.take() {
+                Some(why) => Err(Failure::runtime("the last attempt failed").because(why)),
+                None => Ok(()),
+            },
         }
     }
 
@@ -215,9 +220,12 @@ impl Pull {
     }
 }
 
-/// Pulls again and again. A failure is told when it differs from the last one.
-async fn follow(puller: &mut Puller, every: Duration) -> Result<(), Failure> {
-    let mut failing: Option<String> = None;
+/// Pulls again and again. A failure is told when it differs from the last one, and stands in `failing` until it works.
+async fn follow(
+    puller: &mut Puller,
+    every: Duration,
+    failing: &RefCell<Option<String>>,
+) -> Result<(), Failure> {
     loop {
         match puller.once().await {
             Ok(written) => {
@@ -228,10 +236,10 @@ async fn follow(puller: &mut Puller, every: Duration) -> Result<(), Failure> {
             }
             Err(error) => {
                 let text = as_options(&error.chain());
-                if failing.as_ref() != Some(&text) {
+                if failing.borrow().as_ref() != Some(&text) {
                     note("this failed and is tried again:");
                     note(&printable(&format!("  {text}")));
-                    failing = Some(text);
+                    failing.replace(Some(text));
                 }
             }
         }

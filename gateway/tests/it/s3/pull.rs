@@ -215,6 +215,28 @@ impl Drop for Ending {
 }
 
 #[test]
+fn a_last_attempt_that_failed_is_told_by_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = super::server::free_port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let mut command = binary::command(["pull", "s3://gateway/gw"]);
+    command
+        .arg(folder.path())
+        .args(["--for", "1s", "--endpoint"]);
+    command.args([&*endpoint, "--allow-http"]);
+    command
+        .env("AWS_ACCESS_KEY_ID", "x")
+        .env("AWS_SECRET_ACCESS_KEY", "y");
+    let run = binary::finish(command.spawn().unwrap());
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the last attempt failed"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn what_is_asked_wrongly_is_a_usage_error() {
     for arguments in [
         &["pull", "gateway/x", "dir"][..],
