@@ -125,11 +125,13 @@ impl FieldFault {
     }
 
     pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self::new(
-            "FieldValueDuplicate",
-            field,
-            format!("Duplicate value: {value}"),
-        )
+        Self::duplicate_shown(field, &value.to_string())
+    }
+
+    /// With the value as the server shows it.
+    pub(super) fn duplicate_shown(field: impl Into<String>, shown: &str) -> Self {
+        let message = format!("Duplicate value: {shown}");
+        Self::new("FieldValueDuplicate", field, message)
     }
 
     fn text(&self) -> String {

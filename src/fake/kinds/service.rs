@@ -292,6 +292,7 @@ pub(super) fn faults(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
             port_range(format!("{place}.targetPort"), target, &mut faults);
         }
     }
+    faults.extend(ports_given_twice(spec));
     if !["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"].contains(&text(spec, "type")) {
         faults.push(FieldFault::not_supported(
             "spec.type",
@@ -300,6 +301,23 @@ pub(super) fn faults(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {
         ));
     }
     faults
+}
+
+/// No two ports may have the same number and protocol. The server shows these two of the second one, in its own form.
+fn ports_given_twice(spec: &Object) -> impl Iterator<Item = FieldFault> {
+    let mut seen = BTreeSet::new();
+    ports(spec).enumerate().filter_map(move |(index, port)| {
+        let number = port.get("port").and_then(Value::as_i64).unwrap_or_default();
+        let protocol = text(port, "protocol");
+        let is_new = seen.insert((protocol, number));
+        let protocol = json!(protocol);
+        (!is_new).then(|| {
+            let shown = format!(
+                r#"{{"Name":"","Protocol":{protocol},"AppProtocol":null,"Port":{number},"TargetPort":0,"NodePort":0}}"#
+            );
+            FieldFault::duplicate_shown(format!("spec.ports[{index}]"), &shown)
+        })
+    })
 }
 
 pub(super) fn slice_faults(object: &Object, old: Option<&Object>) -> Vec<FieldFault> {

@@ -112,6 +112,10 @@ async fn a_service_has_what_its_type_can_use() {
             json!({"ports": [{"port": 80, "nodePort": 30080}]}),
             "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
         ),
+        (
+            json!({"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 80}]}),
+            r#"spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":80,"TargetPort":0,"NodePort":0}"#,
+        ),
     ] {
         let refused = post(&FakeCluster::new(), SERVICES, service(spec)).await;
         let words = format!(r#"Service "s" is invalid: {fault}"#);
