@@ -112,13 +112,16 @@ impl Clusters {
         }
         let mut stop = Stop::listen()?;
         if self.demo {
-            note("showing the embedded demo cluster; Ctrl-C ends it");
+            note(&format!(
+                "showing the embedded demo cluster{}",
+                self.ends(" ")
+            ));
         } else if !builder.is_configured() {
-            note(
+            note(&format!(
                 "no cluster is configured: no --kubeconfig or --context, no KUBECONFIG, no\n\
-                 ~/.kube/config, and this is no pod. Showing the embedded demo cluster instead;\n\
-                 Ctrl-C ends it",
-            );
+                 ~/.kube/config, and this is no pod. Showing the embedded demo cluster instead{}",
+                self.ends("\n")
+            ));
         } else {
             return tokio::select! {
                 outcome = self.watch(builder) => outcome,
@@ -135,6 +138,15 @@ impl Clusters {
             outcome = self.follow(&client) => outcome,
             Err(error) = demo.play(&cluster) => Err(broken_demo(&error)),
             () = stop.next() => Ok(()),
+        }
+    }
+
+    /// How it ends, after a gap, unless it does so by itself.
+    fn ends(&self, gap: &str) -> String {
+        if self.once {
+            String::new()
+        } else {
+            format!(";{gap}Ctrl-C ends it")
         }
     }
 

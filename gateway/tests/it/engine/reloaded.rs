@@ -176,3 +176,32 @@ async fn pace_and_guard_change_at_once() {
     let second = next(&mut snapshots).await;
     assert!(second.at - emptied.at >= 10 * COALESCING);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_says_what_it_waits_for() {
+    let cluster = cluster_of([service("api"), slice("api", [1])]);
+    let (engine, mut snapshots) = start(&cluster, &EngineConfig::default());
+    next(&mut snapshots).await;
+    let refused = cluster.inject(Fault::status(403).message("not this one").always());
+    let mut other = EngineConfig::default();
+    other.live.selector = Some("app=none".into());
+    engine.reconfigure(&other).await.unwrap();
+    let mut changes = engine.status_changes();
+    let told = changes.wait_for(|status| status.switching_waits_for.is_some());
+    let status = tokio::time::timeout(MINUTE, told)
+        .await
+        .unwrap()
+        .unwrap()
+        .clone();
+    assert!(status.switching && status.is_connected());
+    let reason = status.switching_waits_for.unwrap();
+    assert!(reason.contains("not this one"), "{reason}");
+    cluster.remove_fault(refused);
+    let done = changes.wait_for(|status| !status.switching);
+    let status = tokio::time::timeout(10 * MINUTE, done)
+        .await
+        .unwrap()
+        .unwrap()
+        .clone();
+    assert_eq!(status.switching_waits_for, None);
+}
